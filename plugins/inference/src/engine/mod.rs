@@ -1,0 +1,430 @@
+//! Inference engines behind one trait.
+//!
+//! A [`Network`] is a loaded model with a number of *slots*. A slot owns one set of input and output tensors and can
+//! hold one request in flight. The caller fills the inputs in place, submits, completes, and reads the outputs in
+//! place, so that no frame costs an allocation or a copy:
+//!
+//! ```no_run
+//! # use nunchi_inference::{engine::*, models};
+//! # use std::time::Duration;
+//! let mut network = load(&models::face_detector(), &EngineOptions::default())?;
+//! network.input(0, 0)?.f32()?.fill(0.0);
+//! network.submit(0)?;
+//! network.complete(0, Duration::from_secs(5))?;
+//! let scores = network.output(0, 1)?.f32()?;
+//! # Ok::<(), EngineError>(())
+//! ```
+//!
+//! # Accelerators
+//! The trait was cut so that a device behind a queue (Hailo) fits as one more file here: a slot is one frame handed to
+//! the device's writer thread, [`Network::submit`] does not wait, [`Network::complete`] waits with a bound, several
+//! slots are in flight at once and complete in the order they were submitted, each output is a tensor of its own with
+//! its data type, [`Layout`] and [`Quantisation`]. The device itself is opened once per process and shared by
+//! reference among the networks of several elements, as the compiled models are shared here; sharing among processes
+//! is the device service's work and needs nothing of this interface.
+
+#[cfg(feature = "embedded-engine")]
+mod embedded;
+mod library;
+#[cfg(feature = "onnxruntime")]
+mod onnxruntime;
+#[cfg(feature = "openvino")]
+mod openvino;
+mod probe;
+mod share;
+mod tensor;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use thiserror::Error;
+
+pub use probe::{EngineStatus, probe};
+pub use tensor::{DataType, Layout, Quantisation, TensorInfo, TensorMut, TensorRef};
+
+/// Bound of a synchronous inference.
+const INFER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Most threads that may be asked for: above it the number is a mistake.
+const MAX_THREADS: u32 = 1024;
+
+/// Which implementation runs the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum EngineKind {
+    /// ONNX Runtime when a GPU is the device; on the CPU the first of OpenVINO, ONNX Runtime and embedded that is there.
+    #[default]
+    Auto,
+    OpenVino,
+    OnnxRuntime,
+    /// tract, compiled in: nothing to install.
+    Embedded,
+}
+
+impl EngineKind {
+    /// Name as in properties and on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::OpenVino => "openvino",
+            Self::OnnxRuntime => "onnxruntime",
+            Self::Embedded => "embedded",
+        }
+    }
+}
+
+impl fmt::Display for EngineKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for EngineKind {
+    type Err = EngineError;
+
+    fn from_str(text: &str) -> Result<Self, EngineError> {
+        [Self::Auto, Self::OpenVino, Self::OnnxRuntime, Self::Embedded]
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+            .ok_or_else(|| EngineError::Unsupported {
+                engine: text.to_owned(),
+                what: "is not an engine".to_owned(),
+                remedy: "use auto, openvino, onnxruntime or embedded".to_owned(),
+            })
+    }
+}
+
+/// Arithmetic of the network. Fixed-precision engines ignore what they do not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Precision {
+    /// What the engine thinks best for the device (bf16 on CPUs with AMX or AVX512-BF16).
+    #[default]
+    Auto,
+    /// Equal numbers on every machine.
+    F32,
+    Bf16,
+    F16,
+}
+
+/// How to load a model.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct EngineOptions {
+    pub kind: EngineKind,
+    /// `""` for the default, `CPU`, `CUDA:0`, `TENSORRT:0`.
+    pub device: String,
+    pub precision: Precision,
+    /// CPU threads; 0 leaves it to the engine.
+    pub threads: u32,
+    /// Whether a wanted device that does not answer may be replaced by the CPU.
+    pub fallback_cpu: bool,
+}
+
+/// Where a model (ONNX) comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ModelSource {
+    /// Name for messages, and the bytes.
+    Embedded(&'static str, &'static [u8]),
+    File(PathBuf),
+}
+
+impl ModelSource {
+    /// The bytes of the model.
+    pub fn read(&self) -> Result<Cow<'static, [u8]>, EngineError> {
+        match self {
+            Self::Embedded(_, bytes) => Ok(Cow::Borrowed(bytes)),
+            Self::File(path) => match std::fs::read(path) {
+                Ok(bytes) => Ok(Cow::Owned(bytes)),
+                Err(error) => Err(EngineError::ModelMissing {
+                    model: self.to_string(),
+                    reason: error.to_string(),
+                }),
+            },
+        }
+    }
+}
+
+impl fmt::Display for ModelSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Embedded(name, _) => write!(f, "{name} (built in)"),
+            Self::File(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// What went wrong, with the thing and the remedy named.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum EngineError {
+    #[error("{library} could not be opened: {reason}; {install}")]
+    LibraryMissing {
+        library: String,
+        reason: String,
+        install: String,
+    },
+    #[error("model {model} cannot be read: {reason}")]
+    ModelMissing { model: String, reason: String },
+    #[error("model {model} is damaged or not a network that {engine} can run: {reason}")]
+    ModelCorrupt {
+        model: String,
+        engine: EngineKind,
+        reason: String,
+    },
+    #[error("model {model} does not fit: expected {expected}, found {found}")]
+    ModelShape {
+        model: String,
+        expected: String,
+        found: String,
+    },
+    #[error("{engine}: {what}; {remedy}")]
+    Unsupported {
+        engine: String,
+        what: String,
+        remedy: String,
+    },
+    #[error("inference with {engine} failed: {reason}")]
+    Inference { engine: EngineKind, reason: String },
+}
+
+/// A loaded model. See the [module documentation](self).
+pub trait Network: Send {
+    /// What really runs it.
+    fn engine(&self) -> EngineKind;
+
+    /// The device that really runs it, in the engine's spelling.
+    fn device(&self) -> &str;
+
+    /// What is worth a warning at start, such as a fallback that was taken.
+    fn note(&self) -> Option<&str> {
+        None
+    }
+
+    fn inputs(&self) -> &[TensorInfo];
+
+    fn outputs(&self) -> &[TensorInfo];
+
+    /// How many requests can be in flight. Never 0.
+    fn slots(&self) -> usize;
+
+    /// Asks for `count` slots and returns how many there are now. Engines without a queue stay at 1.
+    fn set_slots(&mut self, count: usize) -> Result<usize, EngineError> {
+        let _ = count;
+        Ok(self.slots())
+    }
+
+    /// Input tensor `index` of `slot`, to be filled in place. Waits for nothing: an error while the slot is in flight.
+    fn input(&mut self, slot: usize, index: usize) -> Result<TensorMut<'_>, EngineError>;
+
+    /// Starts the inference of `slot`.
+    fn submit(&mut self, slot: usize) -> Result<(), EngineError>;
+
+    /// Waits until the inference of `slot` has ended, `timeout` at most. An error when nothing was submitted.
+    fn complete(&mut self, slot: usize, timeout: Duration) -> Result<(), EngineError>;
+
+    /// Output tensor `index` of `slot`, read in place. Valid after [`complete`](Self::complete).
+    fn output(&self, slot: usize, index: usize) -> Result<TensorRef<'_>, EngineError>;
+
+    /// Submit and complete.
+    fn infer(&mut self, slot: usize) -> Result<(), EngineError> {
+        self.submit(slot)?;
+        self.complete(slot, INFER_TIMEOUT)
+    }
+}
+
+/// Loads a model. Libraries are opened here, at the first call that needs them.
+///
+/// With [`EngineKind::Auto`] an engine whose library is missing is passed over; a damaged model or a wanted device that
+/// does not answer is an error unless [`EngineOptions::fallback_cpu`] allows the CPU.
+pub fn load(source: &ModelSource, options: &EngineOptions) -> Result<Box<dyn Network>, EngineError> {
+    if options.threads > MAX_THREADS {
+        return Err(EngineError::Unsupported {
+            engine: options.kind.to_string(),
+            what: format!("{} threads", options.threads),
+            remedy: format!("use 0 (the engine's choice) to {MAX_THREADS}"),
+        });
+    }
+    let device = Device::parse(&options.device)?;
+    let model = source.read()?;
+    let request = Request {
+        source,
+        model: &model,
+        options,
+    };
+    match load_on(&request, device) {
+        Err(error) if options.fallback_cpu && device != Device::Cpu && is_device_error(&error) => {
+            let note = format!("{} is not used: {error}", options.device);
+            load_on(&request, Device::Cpu).map(|inner| Box::new(Fallback { inner, note }) as Box<dyn Network>)
+        }
+        result => result,
+    }
+}
+
+/// Whether another device could do better.
+fn is_device_error(error: &EngineError) -> bool {
+    matches!(
+        error,
+        EngineError::LibraryMissing { .. } | EngineError::Unsupported { .. }
+    )
+}
+
+/// What the back ends get.
+struct Request<'a> {
+    source: &'a ModelSource,
+    model: &'a [u8],
+    options: &'a EngineOptions,
+}
+
+/// [`EngineOptions::device`], understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Device {
+    Cpu,
+    Cuda(u32),
+    TensorRt(u32),
+}
+
+impl Device {
+    fn parse(text: &str) -> Result<Self, EngineError> {
+        let upper = text.trim().to_ascii_uppercase();
+        let (name, index) = upper.split_once(':').unwrap_or((&upper, "0"));
+        match (name, index.parse()) {
+            ("" | "CPU", Ok(0)) => Ok(Self::Cpu),
+            ("CUDA", Ok(index)) => Ok(Self::Cuda(index)),
+            ("TENSORRT", Ok(index)) => Ok(Self::TensorRt(index)),
+            _ => Err(EngineError::Unsupported {
+                engine: "device".to_owned(),
+                what: format!("\"{text}\" is not a device"),
+                remedy: "use CPU, CUDA:n or TENSORRT:n".to_owned(),
+            }),
+        }
+    }
+}
+
+fn load_on(request: &Request<'_>, device: Device) -> Result<Box<dyn Network>, EngineError> {
+    match request.options.kind {
+        EngineKind::OpenVino => load_openvino(request, device),
+        EngineKind::OnnxRuntime => load_onnxruntime(request, device),
+        EngineKind::Embedded => load_embedded(request, device),
+        EngineKind::Auto if device != Device::Cpu => load_onnxruntime(request, device),
+        EngineKind::Auto => {
+            let missing = |error: &EngineError| matches!(error, EngineError::LibraryMissing { .. });
+            match load_openvino(request, device) {
+                Err(error) if missing(&error) => {}
+                result => return result,
+            }
+            match load_onnxruntime(request, device) {
+                Err(error) if missing(&error) => load_embedded(request, device),
+                result => result,
+            }
+        }
+    }
+}
+
+#[cfg(feature = "openvino")]
+fn load_openvino(request: &Request<'_>, device: Device) -> Result<Box<dyn Network>, EngineError> {
+    if device != Device::Cpu {
+        return Err(wrong_device(EngineKind::OpenVino, request));
+    }
+    openvino::load(request)
+}
+
+#[cfg(not(feature = "openvino"))]
+fn load_openvino(_: &Request<'_>, _: Device) -> Result<Box<dyn Network>, EngineError> {
+    Err(not_built(EngineKind::OpenVino))
+}
+
+#[cfg(feature = "onnxruntime")]
+fn load_onnxruntime(request: &Request<'_>, device: Device) -> Result<Box<dyn Network>, EngineError> {
+    onnxruntime::load(request, device)
+}
+
+#[cfg(not(feature = "onnxruntime"))]
+fn load_onnxruntime(_: &Request<'_>, _: Device) -> Result<Box<dyn Network>, EngineError> {
+    Err(not_built(EngineKind::OnnxRuntime))
+}
+
+#[cfg(feature = "embedded-engine")]
+fn load_embedded(request: &Request<'_>, device: Device) -> Result<Box<dyn Network>, EngineError> {
+    if device != Device::Cpu {
+        return Err(wrong_device(EngineKind::Embedded, request));
+    }
+    embedded::load(request)
+}
+
+#[cfg(not(feature = "embedded-engine"))]
+fn load_embedded(_: &Request<'_>, _: Device) -> Result<Box<dyn Network>, EngineError> {
+    Err(not_built(EngineKind::Embedded))
+}
+
+#[cfg(any(feature = "openvino", feature = "embedded-engine"))]
+fn wrong_device(engine: EngineKind, request: &Request<'_>) -> EngineError {
+    EngineError::Unsupported {
+        engine: engine.to_string(),
+        what: format!("cannot use the device {}", request.options.device),
+        remedy: "use engine=onnxruntime for CUDA and TensorRT, or device=CPU".to_owned(),
+    }
+}
+
+#[cfg(not(all(feature = "openvino", feature = "onnxruntime", feature = "embedded-engine")))]
+fn not_built(engine: EngineKind) -> EngineError {
+    EngineError::LibraryMissing {
+        library: engine.to_string(),
+        reason: "this build leaves the engine out".to_owned(),
+        install: format!("build nunchi-inference with the feature of {engine}"),
+    }
+}
+
+/// A network on the CPU in place of the wanted device.
+struct Fallback {
+    inner: Box<dyn Network>,
+    note: String,
+}
+
+impl Network for Fallback {
+    fn engine(&self) -> EngineKind {
+        self.inner.engine()
+    }
+
+    fn device(&self) -> &str {
+        self.inner.device()
+    }
+
+    fn note(&self) -> Option<&str> {
+        Some(&self.note)
+    }
+
+    fn inputs(&self) -> &[TensorInfo] {
+        self.inner.inputs()
+    }
+
+    fn outputs(&self) -> &[TensorInfo] {
+        self.inner.outputs()
+    }
+
+    fn slots(&self) -> usize {
+        self.inner.slots()
+    }
+
+    fn set_slots(&mut self, count: usize) -> Result<usize, EngineError> {
+        self.inner.set_slots(count)
+    }
+
+    fn input(&mut self, slot: usize, index: usize) -> Result<TensorMut<'_>, EngineError> {
+        self.inner.input(slot, index)
+    }
+
+    fn submit(&mut self, slot: usize) -> Result<(), EngineError> {
+        self.inner.submit(slot)
+    }
+
+    fn complete(&mut self, slot: usize, timeout: Duration) -> Result<(), EngineError> {
+        self.inner.complete(slot, timeout)
+    }
+
+    fn output(&self, slot: usize, index: usize) -> Result<TensorRef<'_>, EngineError> {
+        self.inner.output(slot, index)
+    }
+
+    fn infer(&mut self, slot: usize) -> Result<(), EngineError> {
+        self.inner.infer(slot)
+    }
+}

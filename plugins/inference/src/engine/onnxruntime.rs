@@ -1,0 +1,334 @@
+//! ONNX Runtime, opened at run time: CPU, CUDA and TensorRT.
+//!
+//! A session is not shared: the runtime's allocators make concurrent runs of one session unsafe, and queueing several
+//! elements behind one lock would cost more than the weights.
+
+use std::fmt::Display;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use ort::environment::Environment;
+use ort::ep::{self, ExecutionProvider};
+use ort::memory::Allocator;
+use ort::session::builder::SessionBuilder;
+use ort::session::{IoBinding, Session};
+use ort::value::{Outlet, Tensor, TensorElementType, ValueType};
+
+use super::library::Search;
+use super::{Device, EngineError, EngineKind, EngineStatus, Network, Request, TensorInfo, TensorMut, TensorRef};
+
+const SEARCH: Search = Search {
+    name: "ONNX Runtime",
+    variable: "ORT_DYLIB_PATH",
+    folder: "onnxruntime",
+    prefix: "libonnxruntime.so",
+    sonames: &["libonnxruntime.so.1", "libonnxruntime.so"],
+    install: "run `make`, which unpacks it, or install ONNX Runtime 1.17 or newer (onnxruntime-gpu for CUDA)",
+};
+const KIND: EngineKind = EngineKind::OnnxRuntime;
+
+/// There is one runtime per process: the first library that opens stays.
+static LIBRARY: Mutex<Option<Library>> = Mutex::new(None);
+
+#[derive(Clone)]
+struct Library {
+    environment: Environment,
+    path: String,
+}
+
+struct OnnxRuntime {
+    session: Session,
+    binding: IoBinding,
+    /// Bound once: filled and read in place.
+    input_tensors: Vec<Tensor<f32>>,
+    output_tensors: Vec<Tensor<f32>>,
+    inputs: Vec<TensorInfo>,
+    outputs: Vec<TensorInfo>,
+    device: Device,
+    device_name: String,
+    submitted: bool,
+}
+
+pub(super) fn load(request: &Request<'_>, device: Device) -> Result<Box<dyn Network>, EngineError> {
+    let library = library()?;
+    let builder = configure(&library, request, device).map_err(|error| EngineError::Unsupported {
+        engine: KIND.to_string(),
+        what: format!("cannot use the device {}: {error}", device_name(device)),
+        remedy: "install onnxruntime-gpu with the CUDA (and TensorRT) libraries it wants, or use fallback=cpu".into(),
+    });
+    let session = builder?
+        .commit_from_memory(request.model)
+        .map_err(|error| match device {
+            Device::Cpu => corrupt(request, &error),
+            Device::Cuda(_) | Device::TensorRt(_) => EngineError::Unsupported {
+                engine: KIND.to_string(),
+                what: format!("the device {} refuses {}: {error}", device_name(device), request.source),
+                remedy: "look at nvidia-smi, or use fallback=cpu".to_owned(),
+            },
+        })?;
+    let inputs = describe(request, session.inputs())?;
+    let outputs = describe(request, session.outputs())?;
+    bind(session, inputs, outputs, device)
+        .map(|network| Box::new(network) as Box<dyn Network>)
+        .map_err(inference)
+}
+
+pub(super) fn status() -> EngineStatus {
+    let opened = library().map(|library| {
+        let mut devices = vec!["CPU".to_owned()];
+        // Compiled in; whether a GPU answers shows when a model is loaded.
+        if ep::CUDA::is_available().unwrap_or(false) {
+            devices.push("CUDA".to_owned());
+        }
+        if ep::TensorRT::is_available().unwrap_or(false) {
+            devices.push("TENSORRT".to_owned());
+        }
+        (version(ort::info(), &library.path), library.path, devices)
+    });
+    EngineStatus::new(KIND, opened)
+}
+
+/// The build line names the branch `rel-1.32.0`; other builds are known by their file name only.
+fn version(info: &str, path: &str) -> String {
+    let branch = info
+        .split("rel-")
+        .nth(1)
+        .map(|rest| rest.split([',', ' ']).next().unwrap_or(""));
+    let file = path.split("libonnxruntime.so.").nth(1);
+    branch.or(file).unwrap_or_default().to_owned()
+}
+
+/// Opens the library at the first call; a failure is tried anew at the next.
+fn library() -> Result<Library, EngineError> {
+    let mut library = LIBRARY.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(library) = library.as_ref() {
+        return Ok(library.clone());
+    }
+    let opened = SEARCH.open(|path: &Path| {
+        // Never lazily: the binding panics when it has to look for the library itself.
+        let environment = ort::init_from(path).map_err(|error| error.to_string())?;
+        let environment = environment
+            .with_name("nunchi")
+            .with_telemetry(false)
+            .build()
+            .map_err(|error| error.to_string())?;
+        Ok(Library {
+            environment,
+            path: path.display().to_string(),
+        })
+    })?;
+    Ok(library.insert(opened).clone())
+}
+
+fn configure(library: &Library, request: &Request<'_>, device: Device) -> Result<SessionBuilder, String> {
+    fn text<T>(error: ort::Error<T>) -> String {
+        error.to_string()
+    }
+    let mut builder = Session::builder(&library.environment)
+        .map_err(text)?
+        .with_log_level(ort::logging::LogLevel::Fatal)
+        .map_err(text)?
+        // Spinning workers would burn a core between two frames.
+        .with_intra_op_spinning(false)
+        .map_err(text)?;
+    if request.options.threads > 0 {
+        builder = builder
+            .with_intra_threads(request.options.threads as usize)
+            .map_err(text)?;
+    }
+    let cuda = |index: u32| {
+        ep::CUDA::default()
+            .with_device_id(index.cast_signed())
+            .build()
+            .error_on_failure()
+    };
+    match device {
+        Device::Cpu => Ok(builder),
+        Device::Cuda(index) => builder.with_execution_providers([cuda(index)]).map_err(text),
+        Device::TensorRt(index) => {
+            let tensorrt = ep::TensorRT::default()
+                .with_device_id(index.cast_signed())
+                .build()
+                .error_on_failure();
+            // CUDA takes the nodes that TensorRT leaves.
+            builder.with_execution_providers([tensorrt, cuda(index)]).map_err(text)
+        }
+    }
+}
+
+fn describe(request: &Request<'_>, outlets: &[Outlet]) -> Result<Vec<TensorInfo>, EngineError> {
+    let one = |outlet: &Outlet| {
+        let shape = match outlet.dtype() {
+            ValueType::Tensor {
+                ty: TensorElementType::Float32,
+                shape,
+                ..
+            } => shape
+                .iter()
+                .map(|&side| usize::try_from(side))
+                .collect::<Result<Vec<_>, _>>()
+                .ok(),
+            _ => None,
+        };
+        shape
+            .map(|shape| TensorInfo::onnx(outlet.name().to_owned(), shape))
+            .ok_or_else(|| EngineError::ModelShape {
+                model: request.source.to_string(),
+                expected: "32-bit floats of fixed shape".to_owned(),
+                found: format!("{} of {:?}", outlet.name(), outlet.dtype()),
+            })
+    };
+    outlets.iter().map(one).collect()
+}
+
+fn bind(
+    session: Session,
+    inputs: Vec<TensorInfo>,
+    outputs: Vec<TensorInfo>,
+    device: Device,
+) -> Result<OnnxRuntime, ort::Error> {
+    let allocator = Allocator::default();
+    let mut binding = session.create_binding()?;
+    let tensor = |info: &TensorInfo| Tensor::<f32>::new(&allocator, info.shape.clone());
+    let input_tensors = inputs.iter().map(tensor).collect::<Result<Vec<_>, _>>()?;
+    let mut output_tensors = outputs.iter().map(tensor).collect::<Result<Vec<_>, _>>()?;
+    for (info, tensor) in inputs.iter().zip(&input_tensors) {
+        binding.bind_input(info.name.as_str(), tensor)?;
+    }
+    for (info, tensor) in outputs.iter().zip(&mut output_tensors) {
+        binding.bind_output(info.name.as_str(), tensor)?;
+    }
+    let device_name = device_name(device);
+    Ok(OnnxRuntime {
+        session,
+        binding,
+        input_tensors,
+        output_tensors,
+        inputs,
+        outputs,
+        device,
+        device_name,
+        submitted: false,
+    })
+}
+
+fn device_name(device: Device) -> String {
+    match device {
+        Device::Cpu => "CPU".to_owned(),
+        Device::Cuda(index) => format!("CUDA:{index}"),
+        Device::TensorRt(index) => format!("TENSORRT:{index}"),
+    }
+}
+
+impl OnnxRuntime {
+    fn run(&mut self) -> Result<(), ort::Error> {
+        if self.device != Device::Cpu {
+            // The copy to the device is made when an input is bound.
+            for (info, tensor) in self.inputs.iter().zip(&self.input_tensors) {
+                self.binding.bind_input(info.name.as_str(), tensor)?;
+            }
+        }
+        self.session.run_binding(&self.binding)?;
+        if self.device != Device::Cpu {
+            self.binding.synchronize_outputs()?;
+        }
+        Ok(())
+    }
+}
+
+impl Network for OnnxRuntime {
+    fn engine(&self) -> EngineKind {
+        KIND
+    }
+
+    fn device(&self) -> &str {
+        &self.device_name
+    }
+
+    fn inputs(&self) -> &[TensorInfo] {
+        &self.inputs
+    }
+
+    fn outputs(&self) -> &[TensorInfo] {
+        &self.outputs
+    }
+
+    fn slots(&self) -> usize {
+        1
+    }
+
+    fn input(&mut self, slot: usize, index: usize) -> Result<TensorMut<'_>, EngineError> {
+        only_slot(slot)?;
+        let tensor = self
+            .input_tensors
+            .get_mut(index)
+            .ok_or_else(|| failed("no such input"))?;
+        Ok(TensorMut::F32(tensor.extract_tensor_mut().1))
+    }
+
+    /// Runs at once: the runtime has no queue that could be waited on with a bound.
+    fn submit(&mut self, slot: usize) -> Result<(), EngineError> {
+        only_slot(slot)?;
+        self.run().map_err(inference)?;
+        self.submitted = true;
+        Ok(())
+    }
+
+    fn complete(&mut self, slot: usize, _timeout: Duration) -> Result<(), EngineError> {
+        only_slot(slot)?;
+        if std::mem::take(&mut self.submitted) {
+            Ok(())
+        } else {
+            Err(failed("nothing was submitted"))
+        }
+    }
+
+    fn output(&self, slot: usize, index: usize) -> Result<TensorRef<'_>, EngineError> {
+        only_slot(slot)?;
+        let tensor = self.output_tensors.get(index).ok_or_else(|| failed("no such output"))?;
+        Ok(TensorRef::F32(tensor.extract_tensor().1))
+    }
+}
+
+fn only_slot(slot: usize) -> Result<(), EngineError> {
+    if slot == 0 {
+        Ok(())
+    } else {
+        Err(failed(&format!("slot {slot} of 1")))
+    }
+}
+
+fn corrupt(request: &Request<'_>, error: &dyn Display) -> EngineError {
+    EngineError::ModelCorrupt {
+        model: request.source.to_string(),
+        engine: KIND,
+        reason: error.to_string(),
+    }
+}
+
+fn inference(error: ort::Error) -> EngineError {
+    failed(&error.to_string())
+}
+
+fn failed(reason: &str) -> EngineError {
+    EngineError::Inference {
+        engine: KIND,
+        reason: reason.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::version;
+
+    #[test]
+    fn the_version_is_read_from_the_build_line_or_the_file() {
+        assert_eq!(
+            version("ORT Build Info: git-branch=rel-1.19.0, git-commit-id=26250ae", ""),
+            "1.19.0"
+        );
+        assert_eq!(version("nothing", "/opt/libonnxruntime.so.1.32.0"), "1.32.0");
+        assert_eq!(version("", "libonnxruntime.so"), "");
+    }
+}
