@@ -1,0 +1,39 @@
+//! GStreamer elements that read people and scenes in video.
+//!
+//! | element | what it does |
+//! |---|---|
+//! | [`hailoface`] | finds faces and reads them: landmarks, smile, closed eyes, emotion |
+//! | [`eventthrottle`] | lets an event through at most once per interval |
+//! | [`xmllogsink`] | writes events into an XML file that is well-formed at every instant |
+//! | [`analysisoverlay`] | draws what the analysers found |
+//!
+//! [`meta`] is the metadata between them.
+
+pub mod analysisoverlay;
+pub mod eventthrottle;
+pub mod hailoface;
+pub mod meta;
+pub mod xmllogsink;
+
+mod frame;
+
+fn plugin_init(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
+    meta::register();
+    hailoface::register(plugin)?;
+    eventthrottle::register(plugin)?;
+    xmllogsink::register(plugin)?;
+    analysisoverlay::register(plugin)?;
+    Ok(())
+}
+
+gst::plugin_define!(
+    nunchi,
+    env!("CARGO_PKG_DESCRIPTION"),
+    plugin_init,
+    concat!(env!("CARGO_PKG_VERSION"), "-", env!("COMMIT_ID")),
+    "MIT/X11",
+    env!("CARGO_PKG_NAME"),
+    env!("CARGO_PKG_NAME"),
+    env!("CARGO_PKG_REPOSITORY"),
+    env!("BUILD_REL_DATE")
+);

@@ -1,0 +1,414 @@
+use super::{Format, SyncMode};
+use crate::meta;
+use chrono::{Local, NaiveDateTime, TimeDelta};
+use gst::{glib, prelude::*, subclass::prelude::*};
+use gst_base::{prelude::*, subclass::prelude::*};
+use nunchi_events::State as EventState;
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::{LazyLock, Mutex, MutexGuard};
+
+use super::file::{LogFile, numbered};
+
+pub(super) static CAT: LazyLock<gst::DebugCategory> =
+    LazyLock::new(|| gst::DebugCategory::new("xmllogsink", gst::DebugColorFlags::empty(), Some("Event log in XML")));
+
+const DEFAULT_ROOT: &str = "face_session";
+
+#[derive(Debug, Clone)]
+struct Settings {
+    location: Option<String>,
+    format: Format,
+    session_root: String,
+    start_time: Option<String>,
+    sync_mode: SyncMode,
+    max_size_bytes: u64,
+    max_files: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            location: None,
+            format: Format::default(),
+            session_root: DEFAULT_ROOT.to_string(),
+            start_time: None,
+            sync_mode: SyncMode::default(),
+            max_size_bytes: 0,
+            max_files: 0,
+        }
+    }
+}
+
+struct State {
+    settings: Settings,
+    location: String,
+    /// `None` after an end of stream, until the next buffer.
+    file: Option<LogFile>,
+    /// Number of the next file, where the location has a %d.
+    index: u32,
+    /// Files written so far, the oldest first; kept only when `max-files` limits them.
+    written: VecDeque<PathBuf>,
+    /// Wall-clock time at running time zero.
+    origin: Option<NaiveDateTime>,
+    /// Running time of the last buffer, for the end of the session.
+    last: gst::ClockTime,
+}
+
+#[derive(Default)]
+struct Counters {
+    events: u64,
+    frames: u64,
+}
+
+/// Locks, in the order in which they may be taken together: `state`, `settings`, `counters`. None is held while a message is
+/// posted.
+#[derive(Default)]
+pub struct XmlLogSink {
+    settings: Mutex<Settings>,
+    state: Mutex<Option<State>>,
+    counters: Mutex<Counters>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+impl State {
+    fn time(&mut self, running_time: gst::ClockTime) -> NaiveDateTime {
+        // The first buffer ties running time to the clock on the wall; what is read faster than real time keeps its pace.
+        let origin = *self
+            .origin
+            .get_or_insert_with(|| after(Local::now().naive_local(), running_time, -1));
+        after(origin, running_time, 1)
+    }
+
+    /// The current file, made when there is none.
+    fn file(&mut self, now: NaiveDateTime) -> Result<&mut LogFile, gst::ErrorMessage> {
+        if self.file.is_none() {
+            let path = PathBuf::from(numbered(&self.location, self.index));
+            let file = LogFile::create(
+                &path,
+                self.settings.format,
+                &self.settings.session_root,
+                now,
+                self.settings.sync_mode,
+            )?;
+            self.index += 1;
+            if self.settings.max_files > 0 {
+                self.written.push_back(path);
+                while self.written.len() > self.settings.max_files as usize {
+                    let Some(oldest) = self.written.pop_front() else { break };
+                    if let Err(error) = std::fs::remove_file(&oldest) {
+                        gst::warning!(CAT, "could not remove {}: {error}", oldest.display());
+                    }
+                }
+            }
+            self.file = Some(file);
+        }
+        Ok(self.file.as_mut().expect("made above"))
+    }
+
+    fn close(&mut self) -> Result<(), gst::ErrorMessage> {
+        let end = self.time(self.last);
+        self.file.take().map_or(Ok(()), |file| file.close(end))
+    }
+}
+
+/// `time` plus or minus a running time, in whole microseconds: that is what the log shows.
+fn after(time: NaiveDateTime, running_time: gst::ClockTime, sign: i64) -> NaiveDateTime {
+    let micros = i64::try_from(running_time.useconds()).unwrap_or(i64::MAX);
+    time.checked_add_signed(TimeDelta::microseconds(micros.saturating_mul(sign)))
+        .unwrap_or(time)
+}
+
+impl XmlLogSink {
+    fn running_time(&self, buffer: &gst::BufferRef) -> Option<gst::ClockTime> {
+        let segment = self.obj().segment();
+        let segment = segment.downcast_ref::<gst::ClockTime>()?;
+        buffer
+            .pts()
+            .or(buffer.dts())
+            .and_then(|pts| segment.to_running_time(pts))
+    }
+
+    /// Writes the events of a buffer as one frame of the log.
+    fn log(&self, buffer: &gst::BufferRef) -> Result<(), gst::ErrorMessage> {
+        let mut guard = lock(&self.state);
+        let Some(state) = guard.as_mut() else {
+            return Err(gst::error_msg!(
+                gst::CoreError::StateChange,
+                ("the element was not started")
+            ));
+        };
+        let running_time = self.running_time(buffer).unwrap_or(state.last);
+        state.last = running_time;
+        let timestamp = state.time(running_time);
+        // Made with the first buffer even when it carries no event: an empty session says that somebody looked.
+        let file = state.file(timestamp)?;
+        if !meta::event::is_present(buffer) {
+            return Ok(());
+        }
+        let events: Vec<_> = meta::event::read(buffer)
+            .iter()
+            .filter_map(|s| meta::event::from_structure(s))
+            // The log's readers know detections only: a line in it means that something was seen.
+            .filter(|event| event.state != EventState::End)
+            .collect();
+        if events.is_empty() {
+            return Ok(());
+        }
+        file.append(timestamp, running_time, &events)?;
+        let size = file.bytes();
+        let mut counters = lock(&self.counters);
+        counters.events += events.len() as u64;
+        counters.frames += 1;
+        drop(counters);
+        let limit = state.settings.max_size_bytes;
+        if limit > 0 && size >= limit {
+            state.close()?;
+        }
+        Ok(())
+    }
+
+    fn close(&self) -> Result<(), gst::ErrorMessage> {
+        lock(&self.state).as_mut().map_or(Ok(()), State::close)
+    }
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for XmlLogSink {
+    const NAME: &'static str = "GstNunchiXmlLogSink";
+    type Type = super::XmlLogSink;
+    type ParentType = gst_base::BaseSink;
+}
+
+impl ObjectImpl for XmlLogSink {
+    fn properties() -> &'static [glib::ParamSpec] {
+        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
+            vec![
+                glib::ParamSpecString::builder("location")
+                    .nick("Location")
+                    .blurb("File to write; %d or %05d in it is replaced by a running number, from 0")
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecEnum::builder_with_default("format", Format::default())
+                    .nick("Format")
+                    .blurb("Layout of the file")
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecString::builder("session-root")
+                    .nick("Session root")
+                    .blurb("Name of the root element in format=session, such as face_session or pose_session")
+                    .default_value(Some(DEFAULT_ROOT))
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecString::builder("start-time")
+                    .nick("Start time")
+                    .blurb("Local time at running time zero, as 2025-10-18T17:34:26.292100; unset: now, when the first buffer comes")
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecEnum::builder_with_default("sync-mode", SyncMode::default())
+                    .nick("Sync mode")
+                    .blurb("When data goes to the disk for sure")
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecUInt64::builder("max-size-bytes")
+                    .nick("Maximum size")
+                    .blurb("Start the next file once one has this many bytes (needs %d in the location); 0: never")
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecUInt::builder("max-files")
+                    .nick("Maximum files")
+                    .blurb("Remove the oldest file of this run once there are more; 0: keep all")
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecUInt64::builder("events-written")
+                    .nick("Events written")
+                    .blurb("Events in the log since the element started")
+                    .read_only()
+                    .build(),
+                glib::ParamSpecUInt64::builder("frames-written")
+                    .nick("Frames written")
+                    .blurb("Frames in the log since the element started")
+                    .read_only()
+                    .build(),
+            ]
+        });
+        &PROPERTIES
+    }
+
+    fn signals() -> &'static [glib::subclass::Signal] {
+        static SIGNALS: LazyLock<Vec<glib::subclass::Signal>> = LazyLock::new(|| {
+            vec![
+                glib::subclass::Signal::builder("rotate")
+                    .action()
+                    .return_type::<bool>()
+                    .class_handler(|values| {
+                        let sink = values[0].get::<super::XmlLogSink>().ok()?;
+                        Some(sink.imp().rotate().to_value())
+                    })
+                    .build(),
+            ]
+        });
+        &SIGNALS
+    }
+
+    fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        let mut settings = lock(&self.settings);
+        // The type of each value was checked by GObject against the ParamSpec.
+        match pspec.name() {
+            "location" => settings.location = value.get().expect("checked type"),
+            "format" => settings.format = value.get().expect("checked type"),
+            "session-root" => {
+                settings.session_root = value
+                    .get::<Option<String>>()
+                    .expect("checked type")
+                    .unwrap_or_else(|| DEFAULT_ROOT.to_string())
+            }
+            "start-time" => settings.start_time = value.get().expect("checked type"),
+            "sync-mode" => settings.sync_mode = value.get().expect("checked type"),
+            "max-size-bytes" => settings.max_size_bytes = value.get().expect("checked type"),
+            "max-files" => settings.max_files = value.get().expect("checked type"),
+            name => unreachable!("property {name} is not writable"),
+        }
+    }
+
+    fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+        match pspec.name() {
+            "location" => lock(&self.settings).location.to_value(),
+            "format" => lock(&self.settings).format.to_value(),
+            "session-root" => lock(&self.settings).session_root.to_value(),
+            "start-time" => lock(&self.settings).start_time.to_value(),
+            "sync-mode" => lock(&self.settings).sync_mode.to_value(),
+            "max-size-bytes" => lock(&self.settings).max_size_bytes.to_value(),
+            "max-files" => lock(&self.settings).max_files.to_value(),
+            "events-written" => lock(&self.counters).events.to_value(),
+            "frames-written" => lock(&self.counters).frames.to_value(),
+            name => unreachable!("unknown property {name}"),
+        }
+    }
+
+    fn constructed(&self) {
+        self.parent_constructed();
+        let obj = self.obj();
+        // A log is not a presentation: write as data comes. (`async` stays on: every frame comes by here, so the sink prerolls
+        // at once; without it GStreamer 1.22 sometimes swallows the end of the stream behind decodebin.)
+        obj.set_sync(false);
+    }
+}
+
+impl XmlLogSink {
+    /// Ends the current file; the next buffer starts the next one. False where the location has no number in it.
+    fn rotate(&self) -> bool {
+        let result = {
+            let mut guard = lock(&self.state);
+            match guard.as_mut() {
+                Some(state) if numbered(&state.location, 0) != numbered(&state.location, 1) => state.close(),
+                _ => return false,
+            }
+        };
+        if let Err(error) = &result {
+            self.post_error_message(error.clone());
+        }
+        result.is_ok()
+    }
+}
+
+impl GstObjectImpl for XmlLogSink {}
+
+impl ElementImpl for XmlLogSink {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+            gst::subclass::ElementMetadata::new(
+                "XML event log",
+                "Sink/File",
+                "Writes analysis events into an XML file that is well-formed at every instant",
+                "The Nunchi developers",
+            )
+        });
+        Some(&METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+            // ANY, because only metadata is read: the element may stand behind an encoder as well.
+            vec![
+                gst::PadTemplate::new(
+                    "sink",
+                    gst::PadDirection::Sink,
+                    gst::PadPresence::Always,
+                    &gst::Caps::new_any(),
+                )
+                .expect("a template of constant parts"),
+            ]
+        });
+        &TEMPLATES
+    }
+}
+
+impl BaseSinkImpl for XmlLogSink {
+    fn start(&self) -> Result<(), gst::ErrorMessage> {
+        let settings = lock(&self.settings).clone();
+        let location = settings.location.clone().filter(|l| !l.is_empty()).ok_or_else(|| {
+            gst::error_msg!(
+                gst::ResourceError::NotFound,
+                ("No file to write to: set the property location")
+            )
+        })?;
+        let has_number = numbered(&location, 0) != numbered(&location, 1);
+        if settings.max_size_bytes > 0 && !has_number {
+            return Err(gst::error_msg!(
+                gst::ResourceError::Settings,
+                ("max-size-bytes is set, but the location {location} has no %d for the number of the file")
+            ));
+        }
+        let origin = match settings.start_time.as_deref().filter(|t| !t.is_empty()) {
+            None => None,
+            Some(text) => Some(text.parse::<NaiveDateTime>().map_err(|e| {
+                gst::error_msg!(
+                    gst::ResourceError::Settings,
+                    ("start-time '{text}' is no time such as 2025-10-18T17:34:26.292100: {e}")
+                )
+            })?),
+        };
+        *lock(&self.counters) = Counters::default();
+        let mut state = State {
+            settings,
+            location,
+            file: None,
+            index: 0,
+            written: VecDeque::new(),
+            origin,
+            last: gst::ClockTime::ZERO,
+        };
+        // A folder that cannot be written is reported now, not in the middle of a recording.
+        let now = origin.unwrap_or_else(|| Local::now().naive_local());
+        state.file(now)?;
+        *lock(&self.state) = Some(state);
+        Ok(())
+    }
+
+    fn stop(&self) -> Result<(), gst::ErrorMessage> {
+        let result = self.close();
+        lock(&self.state).take();
+        result
+    }
+
+    fn event(&self, event: gst::Event) -> bool {
+        if matches!(event.view(), gst::EventView::Eos(_))
+            && let Err(error) = self.close()
+        {
+            self.post_error_message(error);
+            return false;
+        }
+        self.parent_event(event)
+    }
+
+    fn render(&self, buffer: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
+        self.log(buffer).map(|()| gst::FlowSuccess::Ok).map_err(|error| {
+            self.post_error_message(error);
+            gst::FlowError::Error
+        })
+    }
+}

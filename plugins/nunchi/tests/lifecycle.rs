@@ -1,0 +1,42 @@
+//! Starting and stopping a hundred times leaves no thread, no file and no object behind. One test alone in its program: it
+//! counts what the whole process has.
+
+mod common;
+
+use common::*;
+use gst::prelude::*;
+
+#[test]
+fn a_hundred_starts_leave_nothing_behind() {
+    init();
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("f_log.xml");
+    let line = format!(
+        "videotestsrc num-buffers=3 ! video/x-raw,format=I420,width=64,height=48 ! hailoface engine=embedded ! eventthrottle ! \
+         tee name=t ! queue ! analysisoverlay ! fakesink t. ! queue ! xmllogsink location=\"{}\"",
+        log.display()
+    );
+    let pipeline = parse(&line);
+    run(&pipeline).unwrap();
+    let before = resources();
+    for _ in 0..100 {
+        run(&pipeline).unwrap();
+    }
+    // Stopped in the middle, without waiting for anything.
+    let abrupt = parse(&line.replace("num-buffers=3", "num-buffers=1000000"));
+    for _ in 0..20 {
+        abrupt.set_state(gst::State::Playing).unwrap();
+        abrupt.set_state(gst::State::Null).unwrap();
+    }
+    drop((pipeline, abrupt));
+    let after = resources();
+    assert!(
+        after.0 <= before.0 && after.1 <= before.1,
+        "threads and files: {before:?} -> {after:?}"
+    );
+    assert_eq!(
+        std::fs::read_dir(dir.path()).unwrap().count(),
+        1,
+        "no temporary file stays"
+    );
+}
