@@ -1,0 +1,63 @@
+//! One module for each verb.
+
+pub mod doctor;
+pub mod list;
+pub mod run;
+mod summary;
+pub mod validate;
+
+use std::path::PathBuf;
+
+use crate::exit::{Exit, Failure};
+use crate::ipc::{Binding, Job};
+use crate::spec::params::Values;
+use crate::spec::read::Loaded;
+
+/// The job of every process of a description, in order.
+fn jobs(loaded: &Loaded, values: &Values, run_dir: &std::path::Path) -> Vec<Job> {
+    let d = &loaded.description;
+    let binds = |process: &str| {
+        let bound = d
+            .params
+            .iter()
+            .filter_map(|(name, p)| Some((name, p.value.bind.as_ref()?)));
+        bound
+            .filter(|(_, bind)| bind.process == process)
+            .filter_map(|(name, bind)| {
+                let value = values.get(name)?;
+                let value = bind.values.as_ref().and_then(|v| v.get(value)).unwrap_or(value);
+                let (param, element, property) = (name.clone(), bind.element.clone(), bind.property.clone());
+                Some(Binding {
+                    param,
+                    element,
+                    property,
+                    value: value.clone(),
+                })
+            })
+            .collect()
+    };
+    d.processes
+        .iter()
+        .map(|(name, process)| Job {
+            process: name.clone(),
+            launch: process.value.launch.value.clone(),
+            values: values.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
+            binds: binds(name),
+            run_dir: run_dir.into(),
+            attempt: 1,
+        })
+        .collect()
+}
+
+/// This executable, which is the runner as well.
+fn own_program() -> Result<PathBuf, Failure> {
+    std::env::current_exe().map_err(|e| Failure::new(Exit::Internal, format!("cannot find the own executable: {e}")))
+}
+
+/// One thread is enough for waiting; it must be the main thread, since children die with the thread that made them.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::new(Exit::Internal, format!("cannot wait for events: {e}")))
+}

@@ -1,0 +1,380 @@
+//! `nunchi run`: one instance of a pipeline, from the command line to the summary.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use super::summary::{Output, Summary};
+use super::{jobs, own_program, runtime};
+use crate::cli::{Format, RunArgs};
+use crate::exit::{Exit, Failure};
+use crate::ipc::FromRunner;
+use crate::output::{self, ProgressView};
+use crate::spec::params::{Values, resolve};
+use crate::spec::read::{self, Loaded, io_reason};
+use crate::spec::{Action, check, find};
+use crate::supervisor::{self, Control, Outcome, Plan, ProcessPlan, Reason, Report, State};
+
+pub fn run(args: RunArgs) -> Exit {
+    match prepare(&args).and_then(|ready| perform(&args, ready)) {
+        Ok(exit) => exit,
+        Err(faults) => {
+            faults.iter().for_each(output::error);
+            faults.first().map_or(Exit::Internal, |f| f.exit)
+        }
+    }
+}
+
+struct Ready {
+    loaded: Loaded,
+    values: Values,
+    run_dir: PathBuf,
+}
+
+/// Everything that can be wrong before a process is started.
+fn prepare(args: &RunArgs) -> Result<Ready, Vec<Failure>> {
+    let path = find::find(&args.pipeline, &find::folders()).map_err(|f| vec![f])?;
+    let loaded = read::load(&path).map_err(|issue| vec![issue.into_failure()])?;
+    let issues = check::check(&loaded);
+    if !issues.is_empty() {
+        return Err(issues.into_iter().map(read::Issue::into_failure).collect());
+    }
+    let cwd = std::env::current_dir().map_err(|e| {
+        vec![Failure::new(
+            Exit::NoInput,
+            format!("the current folder is gone: {}", io_reason(&e)),
+        )]
+    })?;
+    let given: Vec<_> = args.params.iter().chain(&args.set).cloned().collect();
+    let values = resolve(&loaded, &cwd, &given)?;
+    let run_dir = make_run_dir(args, &loaded, &cwd).map_err(|f| vec![f])?;
+    Ok(Ready {
+        loaded,
+        values,
+        run_dir,
+    })
+}
+
+/// The run folder with its `logs` and the folders of the outputs.
+fn make_run_dir(args: &RunArgs, loaded: &Loaded, cwd: &Path) -> Result<PathBuf, Failure> {
+    let run_dir = match &args.run_dir {
+        Some(dir) => cwd.join(dir),
+        None => {
+            let time = chrono::Local::now().format("%Y%m%d-%H%M%S");
+            let base = cwd
+                .join("run")
+                .join(format!("{}-{time}", loaded.description.name.value));
+            // Two runs may start within one second.
+            (1..)
+                .map(|n| {
+                    if n == 1 {
+                        base.clone()
+                    } else {
+                        base.with_extension(n.to_string())
+                    }
+                })
+                .find(|p| !p.exists())
+                .unwrap_or(base)
+        }
+    };
+    let outputs = loaded.description.outputs.values().map(|o| run_dir.join(&o.value));
+    let folders = outputs
+        .filter_map(|o| o.parent().map(Path::to_path_buf))
+        .chain([run_dir.join("logs")]);
+    for folder in folders {
+        std::fs::create_dir_all(&folder).map_err(|e| {
+            Failure::new(
+                Exit::CannotWrite,
+                format!("cannot make the folder {}: {}", folder.display(), io_reason(&e)),
+            )
+            .hint("choose another run folder with --run-dir")
+        })?;
+    }
+    Ok(run_dir)
+}
+
+/// What is gathered while the instance runs.
+#[derive(Default)]
+struct Tally {
+    events: BTreeMap<String, u64>,
+    data_since: Option<Instant>,
+    ended_at: Option<Instant>,
+    /// The fault that comes to the user's eyes: process and text.
+    error: Option<(String, Failure)>,
+}
+
+fn perform(args: &RunArgs, ready: Ready) -> Result<Exit, Vec<Failure>> {
+    let d = &ready.loaded.description;
+    let program = own_program().map_err(|f| vec![f])?;
+    let processes = jobs(&ready.loaded, &ready.values, &ready.run_dir)
+        .into_iter()
+        .map(|job| {
+            let after = d.processes[&job.process]
+                .value
+                .after
+                .iter()
+                .map(|a| a.value.clone())
+                .collect();
+            (
+                ProcessPlan {
+                    job,
+                    restart: d.restart,
+                    health: d.health,
+                    stop: d.stop,
+                },
+                after,
+            )
+        })
+        .collect();
+    let started = chrono::Local::now();
+    let begun = Instant::now();
+    let mut view = ProgressView::new(&d.name.value, args.quiet);
+    let mut tally = Tally::default();
+    let runtime = runtime().map_err(|f| vec![f])?;
+    let outcome = runtime.block_on(async {
+        let (wishes, control) = mpsc::channel(4);
+        let control_task = tokio::spawn(control_from_outside(wishes, args.timeout, args.quiet));
+        let outcome = supervisor::supervise(Plan { program, processes }, control, |report, _| {
+            watch(report, &mut tally, &mut view)
+        })
+        .await;
+        control_task.abort();
+        outcome
+    });
+    view.finish();
+
+    let mut exit = outcome.exit;
+    let mut error = tally.error.map(|(process, failure)| {
+        let message = if d.processes.len() > 1 {
+            format!("process `{process}`: {}", failure.message)
+        } else {
+            failure.message
+        };
+        Failure { message, ..failure }
+    });
+    if error.is_none() && outcome.state == State::Failed {
+        error = Some(why(&outcome));
+    }
+    if let Some(fault) = on_stop(&ready).into_iter().next() {
+        if exit == Exit::Ok {
+            exit = fault.exit;
+        }
+        error.get_or_insert(fault);
+    }
+    let frames = frames(&outcome);
+    let seconds = tally.data_since.map_or(0.0, |t| {
+        tally
+            .ended_at
+            .unwrap_or_else(Instant::now)
+            .duration_since(t)
+            .as_secs_f64()
+    });
+    let summary = Summary {
+        pipeline: d.name.value.clone(),
+        description: ready.loaded.path.clone(),
+        result: result_word(exit, &outcome).into(),
+        exit_code: exit.code(),
+        error: error.filter(|_| exit != Exit::Ok),
+        started: started.to_rfc3339_opts(chrono::SecondsFormat::Millis, false),
+        seconds: (begun.elapsed().as_secs_f64() * 1e3).round() / 1e3,
+        frames,
+        fps: if seconds > 0.0 {
+            (frames as f64 / seconds * 10.0).round() / 10.0
+        } else {
+            0.0
+        },
+        events: tally.events,
+        outputs: d
+            .outputs
+            .iter()
+            .map(|(name, path)| Output::look(name, &ready.run_dir.join(&path.value)))
+            .collect(),
+        run_dir: ready.run_dir.clone(),
+        logs: ready.run_dir.join("logs"),
+        processes: outcome.processes,
+    };
+    if let Some(error) = &summary.error {
+        output::error(error);
+    }
+    if let Err(e) = summary.save() {
+        output::error(format_args!(
+            "cannot write {}: {}",
+            ready.run_dir.join("summary.json").display(),
+            io_reason(&e)
+        ));
+        exit = if exit == Exit::Ok { Exit::CannotWrite } else { exit };
+    }
+    output::print(&match args.format {
+        Format::Text => summary.text(),
+        Format::Json => summary.json(),
+    });
+    Ok(exit)
+}
+
+fn watch(report: &Report, tally: &mut Tally, view: &mut ProgressView) {
+    match report {
+        Report::Message {
+            message: FromRunner::Ready,
+            ..
+        } => {
+            tally.data_since.get_or_insert_with(Instant::now);
+        }
+        Report::Message {
+            message: FromRunner::Progress(progress),
+            ..
+        } => {
+            if tally.data_since.is_some() {
+                view.progress(progress);
+            }
+        }
+        Report::Message {
+            message: FromRunner::Event { kind, state, .. },
+            ..
+        } => {
+            // As the log has it: the end of something is no sighting.
+            if state != "end" {
+                *tally.events.entry(kind.clone()).or_default() += 1;
+            }
+        }
+        Report::Message {
+            process,
+            message: FromRunner::Error(error),
+        } => {
+            tally
+                .error
+                .get_or_insert_with(|| (process.clone(), error.failure.clone()));
+        }
+        Report::Message { .. } => {}
+        Report::State {
+            process,
+            state: State::Backoff,
+        } => {
+            view.line(&format!("{process}: ended unexpectedly, starts again soon"));
+            // What is mended by the restart is not the error of the run.
+            tally.error = None;
+        }
+        Report::State { .. } => {}
+        Report::Ended { .. } => tally.ended_at = Some(Instant::now()),
+    }
+}
+
+/// Ctrl-C, SIGTERM, a closed terminal and the time limit, as wishes to the supervisor.
+async fn control_from_outside(wishes: mpsc::Sender<Control>, limit: Option<std::time::Duration>, quiet: bool) {
+    let (Ok(mut int), Ok(mut term), Ok(mut hup)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+        signal(SignalKind::hangup()),
+    ) else {
+        return;
+    };
+    let mut asked = false;
+    let time_is_up = async {
+        match limit {
+            Some(limit) => tokio::time::sleep(limit).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::pin!(time_is_up);
+    let mut limited = limit.is_some();
+    loop {
+        let by_user = tokio::select! {
+            _ = int.recv() => true,
+            _ = term.recv() => true,
+            _ = hup.recv() => true,
+            () = &mut time_is_up, if limited => { limited = false; false }
+        };
+        let wish = match (by_user, asked) {
+            (false, _) => Control::Stop(Reason::TimeLimit),
+            (true, false) => Control::Stop(Reason::User),
+            (true, true) => Control::Hurry,
+        };
+        if by_user && !asked && !quiet {
+            output::note("ending: the files are being finished (Ctrl-C again: end at once)");
+        }
+        asked |= by_user;
+        if wishes.send(wish).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The frames of the busiest process, over all its attempts.
+fn frames(outcome: &Outcome) -> u64 {
+    let of = |p: &supervisor::ProcessOutcome| p.attempts.iter().map(|a| a.progress.frames).sum::<u64>();
+    outcome.processes.values().map(of).max().unwrap_or(0)
+}
+
+fn result_word(exit: Exit, outcome: &Outcome) -> &'static str {
+    let by_user = outcome
+        .processes
+        .values()
+        .any(|p| p.attempts.last().is_some_and(|a| a.reason == Reason::User));
+    match exit {
+        Exit::Ok if by_user => "ended by the user",
+        Exit::Ok => "finished",
+        Exit::Timeout => "timed out",
+        Exit::Interrupted => "ended by force",
+        _ => "failed",
+    }
+}
+
+/// A sentence for an end without an error message of its own.
+fn why(outcome: &Outcome) -> Failure {
+    let failed = outcome.processes.iter().find(|(_, p)| p.state == State::Failed);
+    let Some((name, record)) = failed.and_then(|(n, p)| Some((n, p.attempts.last()?))) else {
+        return Failure::new(outcome.exit, "the run failed");
+    };
+    let what = match (&record.reason, record.code, record.signal) {
+        (Reason::StartTimeout, ..) => "delivered no data in the time of health.start_timeout".into(),
+        (Reason::Stalled(sink), ..) => format!("stalled: no data in `{sink}` in the time of health.stall_timeout"),
+        (Reason::Silent, ..) => "hung: no word in the time of health.heartbeat_timeout".into(),
+        (_, _, Some(signal)) => format!("was ended by signal {signal} ({})", signal_name(signal)),
+        (_, Some(code), _) => format!("ended with exit code {code}"),
+        _ => "could not be started".into(),
+    };
+    let tries = failed.map_or(0, |(_, p)| p.attempts.len());
+    let again = if tries > 1 {
+        format!(", after {tries} attempts")
+    } else {
+        String::new()
+    };
+    Failure::new(outcome.exit, format!("process `{name}` {what}{again}"))
+        .hint("the logs folder holds its last words and its graph")
+}
+
+fn signal_name(signal: i32) -> &'static str {
+    match signal {
+        libc::SIGKILL => "SIGKILL: killed, perhaps for lack of memory",
+        libc::SIGSEGV => "SIGSEGV: a crash in native code",
+        libc::SIGABRT => "SIGABRT: it aborted",
+        libc::SIGTERM => "SIGTERM",
+        libc::SIGINT => "SIGINT",
+        libc::SIGBUS => "SIGBUS",
+        libc::SIGILL => "SIGILL: an instruction this processor lacks",
+        _ => "see signal(7)",
+    }
+}
+
+/// Carries out the actions; a fault in one does not keep the next from running.
+fn on_stop(ready: &Ready) -> Vec<Failure> {
+    let mut faults = Vec::new();
+    for action in &ready.loaded.description.on_stop {
+        let Action::MergeXml(merge) = &action.value;
+        let inputs: Vec<PathBuf> = merge.inputs.iter().map(|i| ready.run_dir.join(i)).collect();
+        let to = ready.run_dir.join(&merge.output);
+        let made = to.parent().map_or(Ok(()), std::fs::create_dir_all);
+        let merged = made
+            .map_err(|e| io_reason(&e))
+            .and_then(|()| nunchi_events::xml::merge(&inputs, &to).map_err(|e| e.to_string()));
+        if let Err(e) = merged {
+            faults.push(Failure::new(
+                Exit::CannotWrite,
+                format!("merge-xml into {}: {e}", to.display()),
+            ));
+        }
+    }
+    faults
+}

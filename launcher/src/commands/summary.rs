@@ -1,0 +1,98 @@
+//! The short account of a run, on standard output and as `summary.json` in the run folder.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use indexmap::IndexMap;
+use serde::Serialize;
+
+use crate::exit::Failure;
+use crate::output::size;
+use crate::supervisor::ProcessOutcome;
+
+#[derive(Debug, Serialize)]
+pub struct Summary {
+    pub pipeline: String,
+    pub description: PathBuf,
+    /// `finished`, `ended by the user`, `timed out`, `ended by force` or `failed`.
+    pub result: String,
+    pub exit_code: u8,
+    pub error: Option<Failure>,
+    /// RFC 3339, local time.
+    pub started: String,
+    pub seconds: f64,
+    pub frames: u64,
+    /// Frames by the time from the first data to the end.
+    pub fps: f64,
+    /// Events by type.
+    pub events: BTreeMap<String, u64>,
+    pub outputs: Vec<Output>,
+    pub run_dir: PathBuf,
+    pub logs: PathBuf,
+    pub processes: IndexMap<String, ProcessOutcome>,
+}
+
+/// A file that the description promises.
+#[derive(Debug, Serialize)]
+pub struct Output {
+    pub name: String,
+    pub path: PathBuf,
+    /// `null`: it was not written.
+    pub bytes: Option<u64>,
+}
+
+impl Output {
+    pub fn look(name: &str, path: &Path) -> Self {
+        Self {
+            name: name.into(),
+            path: path.into(),
+            bytes: std::fs::metadata(path).ok().map(|m| m.len()),
+        }
+    }
+}
+
+impl Summary {
+    pub fn json(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
+        text.push('\n');
+        text
+    }
+
+    /// Written beside and renamed, so that a reader never sees half of it.
+    pub fn save(&self) -> std::io::Result<()> {
+        let part = self.run_dir.join("summary.json.part");
+        std::fs::write(&part, self.json())?;
+        std::fs::rename(part, self.run_dir.join("summary.json"))
+    }
+
+    pub fn text(&self) -> String {
+        let mut out = format!("{}: {} after {:.1} s\n", self.pipeline, self.result, self.seconds);
+        let mut row = |name: &str, value: &str| {
+            let _ = writeln!(out, "  {name:<10} {value}");
+        };
+        row("frames", &format!("{} ({:.1} per second)", self.frames, self.fps));
+        let events: Vec<String> = self.events.iter().map(|(kind, n)| format!("{kind} {n}")).collect();
+        row(
+            "events",
+            if events.is_empty() {
+                "none".into()
+            } else {
+                events.join(", ")
+            }
+            .as_str(),
+        );
+        for output in &self.outputs {
+            let size = output.bytes.map_or("not written".into(), size);
+            row(&output.name, &format!("{} ({size})", short(&output.path)));
+        }
+        row("logs", &short(&self.logs));
+        out
+    }
+}
+
+/// A path below the current folder without that folder.
+fn short(path: &Path) -> String {
+    let cwd = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(&cwd).unwrap_or(path).display().to_string()
+}

@@ -1,0 +1,151 @@
+//! `nunchi validate`: every fault of a description, the pipelines' own included, without running anything.
+
+use std::time::Duration;
+
+use super::{jobs, own_program, runtime};
+use crate::cli::ValidateArgs;
+use crate::exit::{Exit, Failure};
+use crate::ipc::{Decoder, FromRunner, Job, ToRunner};
+use crate::output;
+use crate::spec::params::{Values, resolve};
+use crate::spec::read::{self, Issue, Loaded, place};
+use crate::spec::{Param, ParamType, check, find};
+use crate::supervisor::{Child, Closed, Ended, Incoming};
+
+/// Scanning all plugins for the first time takes a while.
+const CHECK_BOUND: Duration = Duration::from_secs(120);
+
+pub fn run(args: &ValidateArgs) -> Exit {
+    let mut first = Exit::Ok;
+    for target in &args.files {
+        let faults = faults(target, &args.set);
+        match &faults {
+            Ok(text) => output::print(&format!("{text}\n")),
+            Err(faults) => {
+                for fault in faults {
+                    output::error(fault);
+                    if first == Exit::Ok {
+                        first = fault.exit;
+                    }
+                }
+            }
+        }
+    }
+    first
+}
+
+/// A line about a sound description, or all that is wrong.
+fn faults(target: &str, set: &[(String, String)]) -> Result<String, Vec<Failure>> {
+    let path = find::find(target, &find::folders()).map_err(|f| vec![f])?;
+    let loaded = read::load(&path).map_err(|issue| vec![issue.into_failure()])?;
+    let mut faults: Vec<Failure> = check::check(&loaded).into_iter().map(Issue::into_failure).collect();
+    let mut given = stand_ins(&loaded, set);
+    given.extend_from_slice(set);
+    let cwd = std::env::current_dir().unwrap_or_default();
+    match resolve(&loaded, &cwd, &given) {
+        Ok(values) if faults.is_empty() => faults.extend(pipeline_faults(&loaded, &values)),
+        Ok(_) => {}
+        // A wrong default has been told with its place already.
+        Err(more) if faults.is_empty() => faults.extend(more),
+        Err(_) => {}
+    }
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    let d = &loaded.description;
+    let count = |n: usize, one: &str, many: &str| format!("{n} {}", if n == 1 { one } else { many });
+    Ok(format!(
+        "{}: ok ({}, {})",
+        path.display(),
+        count(d.processes.len(), "process", "processes"),
+        count(d.params.len(), "parameter", "parameters")
+    ))
+}
+
+/// A plausible value for every required parameter that was not given, so that the rest can be checked.
+fn stand_ins(loaded: &Loaded, set: &[(String, String)]) -> Vec<(String, String)> {
+    let plausible = |p: &Param| match (&p.choices, &p.minimum, p.kind) {
+        (Some(choices), ..) => choices.first().map(ToString::to_string).unwrap_or_default(),
+        (_, Some(minimum), _) => minimum.to_string(),
+        (.., ParamType::Integer | ParamType::Number) => p.maximum.as_ref().map_or("0".into(), ToString::to_string),
+        (.., ParamType::Boolean) => "true".into(),
+        (.., ParamType::Duration) => "1s".into(),
+        (.., ParamType::Path) => "/dev/null".into(),
+        (.., ParamType::String) => "x".into(),
+    };
+    let params = &loaded.description.params;
+    let required = params
+        .iter()
+        .filter(|(name, p)| p.value.default.is_none() && set.iter().all(|(key, _)| key != *name));
+    required.map(|(name, p)| (name.clone(), plausible(&p.value))).collect()
+}
+
+/// Asks a runner child about each process: parsing may load, and crash in, any plugin.
+fn pipeline_faults(loaded: &Loaded, values: &Values) -> Vec<Failure> {
+    let ask = || -> Result<Vec<Failure>, Failure> {
+        let runtime = runtime()?;
+        let program = own_program()?;
+        let mut faults = Vec::new();
+        for job in jobs(loaded, values, &std::env::temp_dir()) {
+            let at = loaded
+                .description
+                .processes
+                .get(&job.process)
+                .map(|p| p.value.launch.referenced);
+            let found = runtime.block_on(ask_runner(&program, job))?;
+            faults.extend(found.into_iter().map(|f| {
+                let issue = Issue {
+                    exit: f.exit,
+                    ..Issue::new(&loaded.path, at.and_then(place), f.message)
+                };
+                issue.hint(f.hint).into_failure()
+            }));
+        }
+        Ok(faults)
+    };
+    ask().unwrap_or_else(|failure| vec![failure])
+}
+
+async fn ask_runner(program: &std::path::Path, job: Job) -> Result<Vec<Failure>, Failure> {
+    let internal = |what: String| {
+        Failure::new(
+            Exit::Internal,
+            format!("cannot check process `{}`: {what}", job.process),
+        )
+    };
+    let mut child = Child::spawn(program).map_err(|e| internal(e.to_string()))?;
+    child
+        .send(&ToRunner::Check(job.clone()))
+        .await
+        .map_err(|e| internal(e.to_string()))?;
+    let (mut messages, mut words) = (vec![0; 64 * 1024], vec![0; 16 * 1024]);
+    let (mut decoder, mut closed, mut faults) = (Decoder::default(), Closed::default(), Vec::new());
+    let deadline = tokio::time::Instant::now() + CHECK_BOUND;
+    loop {
+        let incoming = tokio::time::timeout_at(deadline, child.next(&mut messages, &mut words, &mut closed)).await;
+        match incoming {
+            Ok(Incoming::Messages(n)) => decoder.push(&messages[..n]),
+            Ok(Incoming::Exit) => {
+                let ended = child.reap().map_err(|e| internal(e.to_string()))?;
+                return Err(match ended {
+                    Ended::Signal(signal) => internal(format!("a plugin crashed (signal {signal})")),
+                    other => internal(format!("the checker ended early ({other:?})")),
+                });
+            }
+            Ok(_) => {}
+            Err(_) => {
+                return Err(Failure {
+                    exit: Exit::Timeout,
+                    ..internal("a plugin hangs".into())
+                });
+            }
+        }
+        while let Some(message) = decoder.take::<FromRunner>().map_err(|e| internal(e.to_string()))? {
+            match message {
+                FromRunner::Error(error) => faults.push(error.failure),
+                FromRunner::Finished { .. } => return Ok(faults),
+                _ => {}
+            }
+        }
+    }
+}

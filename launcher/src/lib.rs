@@ -1,0 +1,13 @@
+//! The `nunchi` launcher: reads pipeline descriptions and runs each of their processes as a supervised child.
+//!
+//! Only [`runner`] links GStreamer, and only the `nunchi runner` child initialises it. Everything else is the parent:
+//! [`spec`] reads descriptions, [`supervisor`] keeps the children, [`ipc`] is the contract between the two.
+
+pub mod cli;
+mod commands;
+pub mod exit;
+pub mod ipc;
+mod output;
+pub mod runner;
+pub mod spec;
+pub mod supervisor;

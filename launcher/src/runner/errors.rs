@@ -1,0 +1,186 @@
+//! Turns GStreamer's errors into one clear sentence with a remedy and the right exit code.
+
+use gst::glib;
+use gst::prelude::*;
+
+use super::counters::Counters;
+use super::prepare::location;
+use crate::exit::{Exit, Failure};
+
+/// What is known besides the error itself.
+pub struct Context<'a> {
+    pub pipeline: &'a gst::Pipeline,
+    pub counters: &'a Counters,
+    /// Kinds of stream that demultiplexers found, such as `audio/mpeg`.
+    pub streams: &'a [String],
+    /// Decoders and the like that an element asked for in vain.
+    pub missing: &'a [String],
+    /// Whether data has flowed yet.
+    pub ready: bool,
+}
+
+/// The failure that an error message means.
+pub fn explain(error: &glib::Error, source: Option<&gst::Object>, cx: &Context<'_>) -> Failure {
+    let element = source.and_then(|s| s.downcast_ref::<gst::Element>());
+    let factory = element
+        .and_then(gst::Element::factory)
+        .map(|f| f.name().to_string())
+        .unwrap_or_default();
+    let own = |exit| Failure::new(exit, one_line(error.message()));
+    if !cx.missing.is_empty() && !cx.ready {
+        let what = cx.missing.join(", ");
+        let input = input(cx.pipeline).map(|i| format!("{i}: ")).unwrap_or_default();
+        return Failure::new(Exit::Unavailable, format!("{input}no plugin for {what}"))
+            .hint("install gstreamer1.0-libav, gstreamer1.0-plugins-bad or gstreamer1.0-plugins-ugly");
+    }
+    if let Some(((w0, h0), (w1, h1))) = cx.counters.size_change()
+        && is_format_trouble(error)
+    {
+        return Failure::new(
+            Exit::Failed,
+            format!("the picture changes from {w0}x{h0} to {w1}x{h1} in mid-stream, and `{factory}` cannot follow"),
+        )
+        .hint("put `videoscale ! video/x-raw,width=…,height=…` in front of it");
+    }
+    if let Some(kind) = error.kind::<gst::ResourceError>() {
+        use gst::ResourceError as R;
+        let reads = element.is_some_and(|e| e.num_sink_pads() == 0);
+        return match kind {
+            R::NoSpaceLeft => no_space(element),
+            R::OpenWrite | R::Write => cannot_write(error, element),
+            R::NotFound | R::OpenRead | R::OpenReadWrite | R::Read if reads => match device_or_file(element) {
+                Some(what) => Failure::new(
+                    Exit::NoInput,
+                    format!("cannot read {what}: {}", one_line(error.message())),
+                )
+                .hint("check that it exists and that you may read it"),
+                None => own(Exit::NoInput),
+            },
+            R::NotFound | R::OpenRead => own(Exit::Unavailable),
+            R::Busy => own(Exit::Busy).hint("another program uses the device; close it or try again later"),
+            R::NotAuthorized => own(Exit::NoPermission),
+            R::Settings => own(Exit::BadDescription),
+            _ => own(Exit::Failed),
+        };
+    }
+    if let Some(kind) = error.kind::<gst::StreamError>() {
+        use gst::StreamError as S;
+        return match kind {
+            // `not-linked` before the first picture: the decoder found streams, but not the one that is asked for.
+            S::Failed if !cx.ready && unlinked(cx.pipeline) => no_stream(cx),
+            S::TypeNotFound | S::WrongType if !cx.ready => not_media(cx),
+            S::CodecNotFound => own(Exit::Unavailable).hint("install gstreamer1.0-libav"),
+            S::Demux if !cx.ready => damaged(cx),
+            S::Format | S::Decode | S::Demux => own(Exit::Failed).hint("the input is damaged from here on"),
+            _ => own(Exit::Failed),
+        };
+    }
+    if let Some(kind) = error.kind::<gst::CoreError>() {
+        return match kind {
+            gst::CoreError::MissingPlugin => own(Exit::Unavailable).hint("`nunchi doctor` tells what to install"),
+            _ => own(Exit::Failed),
+        };
+    }
+    if error.matches(gst::LibraryError::Settings) {
+        return own(Exit::BadDescription);
+    }
+    own(Exit::Failed)
+}
+
+/// The stream that the pipeline is made for is not in the input.
+pub fn no_stream(cx: &Context<'_>) -> Failure {
+    let input = input(cx.pipeline).unwrap_or_else(|| "the input".into());
+    let found = match cx.streams {
+        [] => "nothing that can be used".into(),
+        streams => streams.join(", "),
+    };
+    let what = if cx
+        .streams
+        .iter()
+        .any(|s| s.starts_with("video/") || s.starts_with("image/"))
+    {
+        "lacks a stream that the pipeline needs"
+    } else {
+        "has no video"
+    };
+    Failure::new(Exit::Unavailable, format!("{input} {what} (found: {found})"))
+}
+
+fn not_media(cx: &Context<'_>) -> Failure {
+    let input = input(cx.pipeline).unwrap_or_else(|| "the input".into());
+    Failure::new(
+        Exit::Unavailable,
+        format!("{input} is not a video, or of a kind that is not supported"),
+    )
+    .hint("`gst-discoverer-1.0 FILE` tells what a file holds")
+}
+
+fn damaged(cx: &Context<'_>) -> Failure {
+    let input = input(cx.pipeline).unwrap_or_else(|| "the input".into());
+    Failure::new(
+        Exit::Unavailable,
+        format!("{input} is damaged or cut short: it holds no stream that can be played"),
+    )
+    .hint("an MP4 whose recording was cut off lacks its index; try to repair it, or record in fragments")
+}
+
+fn no_space(element: Option<&gst::Element>) -> Failure {
+    let what = element
+        .and_then(location)
+        .map(|l| format!(" while writing {l}"))
+        .unwrap_or_default();
+    Failure::new(Exit::CannotWrite, format!("no space left on the disk{what}"))
+        .hint("what was written before is kept; free some space or choose another folder with --run-dir")
+}
+
+fn cannot_write(error: &glib::Error, element: Option<&gst::Element>) -> Failure {
+    match element.and_then(location) {
+        Some(path) => Failure::new(
+            Exit::CannotWrite,
+            format!("cannot write {path}: {}", one_line(error.message())),
+        )
+        .hint("check the permissions, or choose another folder with --run-dir"),
+        None => Failure::new(Exit::CannotWrite, one_line(error.message())),
+    }
+}
+
+/// The path that the first source of the pipeline reads.
+fn input(pipeline: &gst::Pipeline) -> Option<String> {
+    pipeline
+        .iterate_sources()
+        .into_iter()
+        .flatten()
+        .find_map(|e| location(&e))
+}
+
+fn device_or_file(element: Option<&gst::Element>) -> Option<String> {
+    let element = element?;
+    location(element).or_else(|| {
+        let pspec = element.find_property("device")?;
+        (pspec.value_type() == glib::Type::STRING)
+            .then(|| element.property::<Option<String>>("device"))
+            .flatten()
+    })
+}
+
+fn is_format_trouble(error: &glib::Error) -> bool {
+    error.matches(gst::CoreError::Negotiation)
+        || error.matches(gst::StreamError::Failed)
+        || error.matches(gst::StreamError::Format)
+        || error.matches(gst::StreamError::WrongType)
+        || error.matches(gst::StreamError::Encode)
+        || error.matches(gst::StreamError::Mux)
+}
+
+/// Whether an element at the top still waits for its input.
+fn unlinked(pipeline: &gst::Pipeline) -> bool {
+    pipeline
+        .children()
+        .iter()
+        .flat_map(gst::Element::sink_pads)
+        .any(|p| !p.is_linked())
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,357 @@
+//! Faults in a description that its shape alone does not show. Lists all of them.
+
+use std::collections::HashSet;
+use std::path::{Component, Path};
+
+use super::read::{Issue, Loaded, nearest, place};
+use super::template::{self, Placeholder, is_name};
+use super::{Action, Bind, Param, ParamType, Process, params};
+
+type At = Option<(u64, u64)>;
+
+/// Every fault of a loaded description; empty when it is sound. Elements and properties are the runner's to check.
+pub fn check(loaded: &Loaded) -> Vec<Issue> {
+    let mut c = Checker {
+        loaded,
+        issues: Vec::new(),
+    };
+    c.header();
+    let mut used = HashSet::new();
+    for (name, process) in &loaded.description.processes {
+        c.process(name, &process.value, place(process.referenced), &mut used);
+    }
+    for (name, param) in &loaded.description.params {
+        c.param(
+            name,
+            &param.value,
+            place(param.referenced),
+            used.contains(name.as_str()),
+        );
+    }
+    c.order();
+    c.files();
+    c.issues
+}
+
+/// Whether a path stays below the run folder.
+pub fn stays_inside(path: &str) -> bool {
+    !path.is_empty()
+        && Path::new(path)
+            .components()
+            .all(|c| matches!(c, Component::Normal(_) | Component::CurDir))
+}
+
+struct Checker<'a> {
+    loaded: &'a Loaded,
+    issues: Vec<Issue>,
+}
+
+impl<'a> Checker<'a> {
+    fn add(&mut self, at: At, message: impl Into<String>, hint: Option<String>) {
+        self.issues.push(Issue::new(&self.loaded.path, at, message).hint(hint));
+    }
+
+    fn header(&mut self) {
+        let d = &self.loaded.description;
+        if d.version.value != 1 {
+            let message = format!("version {} is not known", d.version.value);
+            self.add(
+                place(d.version.referenced),
+                message,
+                Some("this launcher reads version 1".into()),
+            );
+        }
+        let name = &d.name.value;
+        let ok = name.len() <= 64 && name.starts_with(|c: char| c.is_ascii_alphanumeric());
+        if !ok || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
+            let hint = "letters, digits, - and _, at most 64".to_owned();
+            self.add(
+                place(d.name.referenced),
+                format!("`{name}` is not a usable name"),
+                Some(hint),
+            );
+        }
+        if d.processes.is_empty() {
+            self.add(None, "there is no process under `processes`", None);
+        }
+        if d.restart.delay > d.restart.max_delay {
+            self.add(None, "restart.delay is longer than restart.max_delay", None);
+        }
+    }
+
+    fn process(&mut self, name: &str, process: &'a Process, at: At, used: &mut HashSet<&'a str>) {
+        if !is_name(name) || name.len() > 64 {
+            self.add(
+                at,
+                format!("`{name}` is not a usable name of a process"),
+                Some("letters, digits, - and _".into()),
+            );
+        }
+        let launch_at = place(process.launch.referenced);
+        if process.launch.value.trim().is_empty() {
+            self.add(launch_at, format!("the launch line of `{name}` is empty"), None);
+        }
+        match template::placeholders(&process.launch.value) {
+            Err(faults) => faults
+                .into_iter()
+                .for_each(|f| self.add(launch_at, format!("launch of `{name}`: {f}"), None)),
+            Ok(found) => {
+                for placeholder in found {
+                    let Placeholder::Param(param) = placeholder else {
+                        continue;
+                    };
+                    match self.loaded.description.params.get_key_value(&param) {
+                        Some((key, _)) => {
+                            used.insert(key);
+                        }
+                        None => {
+                            let known = self.loaded.description.params.keys().map(String::as_str);
+                            let hint =
+                                nearest(&param, known.chain(["run_dir"])).map(|n| format!("did you mean `${{{n}}}`?"));
+                            self.add(
+                                launch_at,
+                                format!("launch of `{name}`: there is no parameter `{param}`"),
+                                hint,
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn param(&mut self, name: &str, param: &Param, at: At, placed: bool) {
+        let mut faults = Vec::new();
+        if !is_name(name) || name == "run_dir" {
+            faults.push(("is not a usable name".to_owned(), None));
+        }
+        let numeric = matches!(param.kind, ParamType::Integer | ParamType::Number | ParamType::Duration);
+        for (key, bound) in [("minimum", &param.minimum), ("maximum", &param.maximum)] {
+            match bound {
+                Some(_) if !numeric => faults.push((format!("has `{key}`, which its type does not take"), None)),
+                Some(b) => {
+                    if let Err(e) = params::bound(param.kind, b) {
+                        faults.push((format!("has a wrong `{key}`: {e}"), None));
+                    }
+                }
+                None => {}
+            }
+        }
+        match &param.pattern {
+            Some(_) if !matches!(param.kind, ParamType::String | ParamType::Path) => {
+                faults.push(("has `pattern`, which its type does not take".into(), None));
+            }
+            Some(p) => {
+                if let Err(e) = params::whole_regex(p) {
+                    faults.push((e, None));
+                }
+            }
+            None => {}
+        }
+        if let Some(default) = &param.default
+            && faults.is_empty()
+            && let Err(e) = params::convert(param, &default.to_string(), self.loaded.folder())
+        {
+            faults.push((format!("has a wrong default: it {e}"), None));
+        }
+        match &param.bind {
+            Some(bind) if !self.loaded.description.processes.contains_key(&bind.process) => {
+                let known = self.loaded.description.processes.keys().map(String::as_str);
+                let hint = nearest(&bind.process, known).map(|n| format!("did you mean `{n}`?"));
+                faults.push((
+                    format!("is bound to the process `{}`, which does not exist", bind.process),
+                    hint,
+                ));
+            }
+            Some(Bind {
+                values: Some(values), ..
+            }) => {
+                let choices: Vec<String> = param.choices.iter().flatten().map(ToString::to_string).collect();
+                if choices.len() != values.len() || !choices.iter().all(|c| values.contains_key(c)) {
+                    faults.push((
+                        "needs one entry in `bind.values` for each choice of `enum`".into(),
+                        None,
+                    ));
+                }
+            }
+            None if param.mutable => faults.push(("is mutable but has no `bind`".into(), None)),
+            None if !placed => faults.push(("is never used: neither bound nor in a launch line".into(), None)),
+            _ => {}
+        }
+        for (message, hint) in faults {
+            self.add(at, format!("parameter `{name}` {message}"), hint);
+        }
+    }
+
+    /// `after` names existing processes and has no cycle.
+    fn order(&mut self) {
+        let processes = &self.loaded.description.processes;
+        for (name, process) in processes {
+            for after in &process.value.after {
+                if !processes.contains_key(&after.value) {
+                    let hint = nearest(&after.value, processes.keys().map(String::as_str))
+                        .map(|n| format!("did you mean `{n}`?"));
+                    let message = format!("`{name}` starts after `{}`, which does not exist", after.value);
+                    self.add(place(after.referenced), message, hint);
+                }
+            }
+        }
+        // Take away what waits for nothing until nothing changes; what is left waits in a circle.
+        let mut left: Vec<&str> = processes.keys().map(String::as_str).collect();
+        loop {
+            let waits = |name: &&str| {
+                processes[*name]
+                    .value
+                    .after
+                    .iter()
+                    .any(|a| left.contains(&a.value.as_str()))
+            };
+            let rest: Vec<&str> = left.iter().copied().filter(waits).collect();
+            if rest.len() == left.len() {
+                break;
+            }
+            left = rest;
+        }
+        if let Some(first) = left.first() {
+            let at = place(processes[*first].referenced);
+            self.add(
+                at,
+                format!("these processes wait for each other by `after`: {}", left.join(", ")),
+                None,
+            );
+        }
+    }
+
+    /// Outputs and actions stay below the run folder.
+    fn files(&mut self) {
+        let d = &self.loaded.description;
+        let mut paths: Vec<(At, &str)> = d
+            .outputs
+            .values()
+            .map(|p| (place(p.referenced), p.value.as_str()))
+            .collect();
+        for action in &d.on_stop {
+            let Action::MergeXml(merge) = &action.value;
+            let at = place(action.referenced);
+            paths.extend(merge.inputs.iter().chain([&merge.output]).map(|p| (at, p.as_str())));
+            if merge.inputs.is_empty() {
+                self.add(at, "merge-xml has no inputs", None);
+            }
+        }
+        for (at, path) in paths {
+            if !stays_inside(path) {
+                let hint = "give a relative path without `..`; it is taken below the run folder".to_owned();
+                self.add(at, format!("`{path}` does not stay in the run folder"), Some(hint));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::read;
+
+    fn messages(text: &str) -> Vec<String> {
+        let description = read::parse(text).unwrap_or_else(|e| panic!("{text}: {e:?}"));
+        check(&Loaded {
+            path: "t.yaml".into(),
+            description,
+        })
+        .iter()
+        .map(ToString::to_string)
+        .collect()
+    }
+
+    fn with(more: &str) -> String {
+        format!("version: 1\nname: t\n{more}\n")
+    }
+
+    #[test]
+    fn sound_description_has_no_issue() {
+        let text = with(
+            "params: {a: {type: integer, default: 3, minimum: 1, bind: {process: p, element: e, property: x}, mutable: true}}
+processes: {p: {launch: fakesrc}, q: {after: [p], launch: fakesrc}, r: {after: [p, q], launch: fakesrc}}
+outputs: {log: xml/log.xml}
+on_stop: [{merge-xml: {inputs: [xml/a.xml], output: xml/log.xml}}]",
+        );
+        assert_eq!(messages(&text), Vec::<String>::new());
+    }
+
+    #[test]
+    fn each_fault_is_named() {
+        for (more, needle) in [
+            ("processes: {}", "no process"),
+            ("processes: {p: {launch: ' '}}", "empty"),
+            ("processes: {'a/b': {launch: x}}", "usable name"),
+            ("processes: {p: {launch: 'a b=${nope}'}}", "no parameter `nope`"),
+            ("processes: {p: {launch: '${x} ! y'}}", "where no value can"),
+            (
+                "processes: {p: {launch: x, after: [q]}, qq: {launch: x}}",
+                "did you mean `qq`",
+            ),
+            ("processes: {p: {launch: x, after: [p]}}", "wait for each other"),
+            (
+                "processes: {p: {launch: x, after: [q]}, q: {launch: x, after: [p]}}",
+                "p, q",
+            ),
+            ("params: {a: {type: string}}\nprocesses: {p: {launch: x}}", "never used"),
+            (
+                "params: {a: {type: string, mutable: true}}\nprocesses: {p: {launch: 'x y=${a}'}}",
+                "no `bind`",
+            ),
+            (
+                "params: {a: {type: string, minimum: 1}}\nprocesses: {p: {launch: 'x y=${a}'}}",
+                "`minimum`",
+            ),
+            (
+                "params: {a: {type: integer, minimum: low}}\nprocesses: {p: {launch: 'x y=${a}'}}",
+                "wrong `minimum`",
+            ),
+            (
+                "params: {a: {type: integer, pattern: x}}\nprocesses: {p: {launch: 'x y=${a}'}}",
+                "`pattern`",
+            ),
+            (
+                "params: {a: {type: string, pattern: '('}}\nprocesses: {p: {launch: 'x y=${a}'}}",
+                "regular expression",
+            ),
+            (
+                "params: {a: {type: integer, default: 9, maximum: 5}}\nprocesses: {p: {launch: 'x y=${a}'}}",
+                "at most 5",
+            ),
+            (
+                "params: {run_dir: {type: string}}\nprocesses: {p: {launch: 'x y=${run_dir}'}}",
+                "usable name",
+            ),
+            (
+                "params: {a: {type: string, bind: {process: z, element: e, property: x}}}\nprocesses: {p: {launch: x}}",
+                "process `z`",
+            ),
+            (
+                "params: {a: {type: string, enum: [u, v], bind: {process: p, element: e, property: x, values: {u: '1'}}}}\nprocesses: {p: {launch: x}}",
+                "one entry",
+            ),
+            ("processes: {p: {launch: x}}\noutputs: {a: ../x}", "run folder"),
+            ("processes: {p: {launch: x}}\noutputs: {a: /etc/x}", "run folder"),
+            (
+                "processes: {p: {launch: x}}\non_stop: [{merge-xml: {inputs: [], output: o.xml}}]",
+                "no inputs",
+            ),
+            (
+                "processes: {p: {launch: x}}\nrestart: {delay: 2m, max_delay: 1s}",
+                "max_delay",
+            ),
+        ] {
+            let found = messages(&with(more)).join("|");
+            assert!(found.contains(needle), "{more} gave {found}");
+        }
+    }
+
+    #[test]
+    fn version_and_name_are_checked_with_their_place() {
+        let found = messages("version: 2\nname: a b\nprocesses: {p: {launch: x}}\n");
+        assert!(found[0].starts_with("t.yaml:1:10: version 2"), "{found:?}");
+        assert!(found[1].starts_with("t.yaml:2:7: `a b`"), "{found:?}");
+    }
+}

@@ -1,0 +1,9 @@
+//! The `nunchi` program from outside: every verb, every exit code, bad input, signals and hangs.
+
+mod bad_input;
+mod helper;
+mod info;
+mod run;
+mod runner;
+mod stop;
+mod validate;

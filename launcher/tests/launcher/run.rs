@@ -1,0 +1,210 @@
+use std::fs;
+
+use crate::helper::*;
+
+#[test]
+fn a_clip_goes_through_and_every_frame_arrives() {
+    let p = Place::new();
+    p.pipeline(TRANSCODE, INPUT);
+    let input = format!("input={}", clip("good.mp4").display());
+    let done = p.nunchi(&["run", "p.yaml", &input, "--run-dir", "r"]);
+    done.succeeds();
+    assert_eq!(frames(&p.path("r/mp4/o.mp4")), 60);
+    for needle in [
+        "p: finished after",
+        "frames     60",
+        "events     none",
+        "r/mp4/o.mp4",
+        "r/logs",
+    ] {
+        assert!(done.out.contains(needle), "{needle}: {}", done.out);
+    }
+}
+
+#[test]
+fn the_summary_as_json_is_also_in_the_run_folder() {
+    let p = Place::new();
+    p.pipeline("videotestsrc num-buffers=7 ! fakesink", "");
+    let done = p.nunchi(&["run", "p.yaml", "--run-dir", "r", "--format", "json", "--quiet"]);
+    done.succeeds();
+    let summary: serde_json::Value = serde_json::from_str(&done.out).unwrap();
+    assert_eq!(
+        (summary["frames"].as_u64(), summary["exit_code"].as_u64()),
+        (Some(7), Some(0))
+    );
+    assert_eq!(summary["result"], "finished");
+    assert_eq!(
+        summary["processes"]["p"]["attempts"][0]["reason"]["kind"],
+        "end_of_stream"
+    );
+    assert_eq!(p.read("r/summary.json"), done.out);
+    assert_eq!(done.err, "", "quiet");
+}
+
+#[test]
+fn the_run_folder_is_named_after_pipeline_and_time() {
+    let p = Place::new();
+    p.pipeline("fakesrc num-buffers=1 ! fakesink", "");
+    p.nunchi(&["run", "p.yaml"]).succeeds();
+    p.nunchi(&["run", "p.yaml"]).succeeds();
+    let names: Vec<_> = fs::read_dir(p.path("run"))
+        .unwrap()
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(names.len(), 2, "{names:?}");
+    assert!(names.iter().all(|n| n.starts_with("p-20")), "{names:?}");
+}
+
+#[test]
+fn parameters_reach_bound_properties_and_the_last_one_wins() {
+    let p = Place::new();
+    let n = "params: {n: {type: integer, default: 1, bind: {process: p, element: src, property: num-buffers}}}";
+    p.pipeline("videotestsrc name=src ! fakesink", n);
+    let done = p.nunchi(&["run", "p.yaml", "n=3", "--set", "n=5", "--format", "json"]);
+    done.succeeds();
+    assert!(done.out.contains("\"frames\": 5"), "{}", done.out);
+}
+
+#[test]
+fn choices_may_stand_for_other_values() {
+    let p = Place::new();
+    let n = "params: {n: {type: string, enum: [few, many], default: few, bind: {process: p, element: src, property: num-buffers, values: {few: '2', many: '9'}}}}";
+    p.pipeline("videotestsrc name=src ! fakesink", n);
+    let done = p.nunchi(&["run", "p.yaml", "n=many", "--format", "json"]);
+    assert!(done.out.contains("\"frames\": 9"), "{}", done.out);
+}
+
+#[test]
+fn default_paths_are_relative_to_the_description_given_ones_to_the_current_folder() {
+    let p = Place::new();
+    let launch = "filesrc location=${input} ! fakesink";
+    let text = format!(
+        "version: 1\nname: p\nparams: {{input: {{type: path, default: ../m/in.bin}}}}\nprocesses: {{p: {{launch: '{launch}'}}}}\n"
+    );
+    p.write("deep/pipes/p.yaml", text);
+    p.write("deep/m/in.bin", "x");
+    p.write("here.bin", "x");
+    p.nunchi(&["run", "deep/pipes/p.yaml"]).succeeds();
+    p.nunchi(&["run", "deep/pipes/p.yaml", "input=here.bin"]).succeeds();
+    p.nunchi(&["run", "deep/pipes/p.yaml", "input=m/in.bin"])
+        .fails(66, &["m/in.bin does not exist"]);
+}
+
+#[test]
+fn names_are_found_by_the_environment_and_suggested() {
+    let p = Place::new();
+    p.write(
+        "d/hello.yaml",
+        "version: 1\nname: hello\nprocesses: {p: {launch: 'fakesrc num-buffers=1 ! fakesink'}}\n",
+    );
+    let run = |name: &str| {
+        p.command(&["run", name])
+            .env("NUNCHI_PIPELINES", p.path("d"))
+            .output()
+            .unwrap()
+    };
+    assert_eq!(run("hello").status.code(), Some(0));
+    let wrong = run("helo");
+    assert_eq!(wrong.status.code(), Some(66));
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("did you mean `hello`?"));
+}
+
+#[test]
+fn processes_start_in_order_and_end_together() {
+    let p = Place::new();
+    p.write(
+        "p.yaml",
+        "version: 1\nname: p\nprocesses:\n  late: {after: [early], launch: 'videotestsrc num-buffers=2 ! fakesink'}\n  early: {launch: 'videotestsrc num-buffers=4 ! fakesink'}\n",
+    );
+    let done = p.nunchi(&["run", "p.yaml", "--run-dir", "r", "--format", "json"]);
+    done.succeeds();
+    let summary: serde_json::Value = serde_json::from_str(&done.out).unwrap();
+    for (name, frames) in [("early", 4), ("late", 2)] {
+        assert_eq!(
+            summary["processes"][name]["attempts"][0]["progress"]["frames"], frames,
+            "{name}"
+        );
+        assert!(p.read(&format!("r/logs/{name}.log")).contains("attempt 1 started"));
+    }
+}
+
+#[test]
+fn a_failed_process_ends_the_others_and_gives_the_exit_code() {
+    let p = Place::new();
+    p.write(
+        "p.yaml",
+        format!("version: 1\nname: p\nprocesses:\n  live: {{launch: '{LIVE}'}}\n  bad: {{after: [live], launch: 'filesrc location=/no/such/file ! fakesink'}}\n"),
+    );
+    p.nunchi(&["run", "p.yaml", "--run-dir", "r"])
+        .fails(66, &["process `bad`", "/no/such/file does not exist"]);
+    frames(&p.path("r/mp4/o.mp4"));
+}
+
+#[test]
+fn a_clip_that_changes_its_size_goes_through_whole() {
+    let p = Place::new();
+    p.pipeline(TRANSCODE, INPUT);
+    let input = format!("input={}", clip("change.h264").display());
+    p.nunchi(&["run", "p.yaml", &input, "--run-dir", "r"]).succeeds();
+    assert_eq!(samples(&p.path("r/mp4/o.mp4")), 60);
+    assert!(frames(&p.path("r/mp4/o.mp4")) > 0);
+}
+
+#[test]
+fn secrets_are_used_and_never_shown() {
+    let p = Place::new();
+    p.write("key", "file-secret-value\n");
+    let launch = format!(
+        "filesrc location=${{env:TOKEN}} ! fakesink name=${{file:{}}}",
+        p.path("key").display()
+    );
+    p.pipeline(&launch, "");
+    let done = p
+        .command(&["run", "p.yaml", "--run-dir", "r"])
+        .env("TOKEN", "/no/token-secret-value")
+        .env("GST_DEBUG", "*:4")
+        .output()
+        .unwrap();
+    assert_eq!(done.status.code(), Some(66));
+    let all = [
+        String::from_utf8_lossy(&done.stderr).into_owned(),
+        String::from_utf8_lossy(&done.stdout).into_owned(),
+        p.read("r/logs/p.log"),
+        p.read("r/logs/p.dot"),
+        p.read("r/summary.json"),
+    ];
+    assert!(all[0].contains("the input *** does not exist"), "{}", all[0]);
+    assert!(all[3].is_empty() && all[2].contains("***"), "{}", all[2]);
+    assert!(all.iter().all(|t| !t.contains("secret-value")), "{all:?}");
+}
+
+#[test]
+fn logs_are_merged_at_the_end() {
+    let p = Place::new();
+    let frame = |t: &str, m: &str| {
+        format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<face_session start_time=\"2026-01-01 10:00:00\">\n  <frame timestamp=\"{t}\" elapsed_seconds=\"1.0\">\n    <result type=\"smile\">{m}</result>\n  </frame>\n</face_session>\n"
+        )
+    };
+    p.write("r/xml/a.xml", frame("2026-01-01 10:00:02", "second"));
+    p.write("r/xml/b.xml", frame("2026-01-01 10:00:01", "first"));
+    p.pipeline(
+        "fakesrc num-buffers=1 ! fakesink",
+        "on_stop: [{merge-xml: {inputs: [xml/a.xml, xml/b.xml], output: all/log.xml}}]\noutputs: {log: all/log.xml}",
+    );
+    p.nunchi(&["run", "p.yaml", "--run-dir", "r"]).succeeds();
+    assert!(p.path("r/all/log.xml").exists());
+}
+
+#[test]
+fn a_window_without_a_display_is_no_crash() {
+    let p = Place::new();
+    p.pipeline("videotestsrc num-buffers=5 ! videoconvert ! autovideosink", "");
+    let mut command = p.command(&["run", "p.yaml"]);
+    let done = command
+        .env_remove("DISPLAY")
+        .env_remove("WAYLAND_DISPLAY")
+        .output()
+        .unwrap();
+    assert_eq!(done.status.code(), Some(0), "{}", String::from_utf8_lossy(&done.stderr));
+}

@@ -1,0 +1,154 @@
+use std::io::Write;
+
+use crate::helper::*;
+
+/// Waits until the recording holds several fragments: the index comes behind the first one.
+fn recording(p: &Place) {
+    let path = p.path("r/mp4/o.mp4");
+    until("something is recorded", || {
+        std::fs::metadata(&path).is_ok_and(|m| m.len() > 150_000)
+    });
+}
+
+#[test]
+fn ctrl_c_ends_with_a_playable_file_and_zero() {
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+        let p = Place::new();
+        p.pipeline(LIVE, "outputs: {v: mp4/o.mp4}");
+        let run = p.start(&["run", "p.yaml", "--run-dir", "r"]);
+        recording(&p);
+        run.signal(signal);
+        let done = run.wait();
+        done.succeeds();
+        assert!(done.out.contains("ended by the user"), "{}", done.out);
+        assert!(frames(&p.path("r/mp4/o.mp4")) > 0);
+    }
+}
+
+#[test]
+fn the_time_limit_ends_with_a_playable_file_and_124() {
+    let p = Place::new();
+    p.pipeline(LIVE, "");
+    let done = p.nunchi(&["run", "p.yaml", "--run-dir", "r", "--timeout", "2s"]);
+    done.fails(124, &[]);
+    assert!(done.out.contains("timed out"), "{}", done.out);
+    assert!(frames(&p.path("r/mp4/o.mp4")) > 0);
+}
+
+#[test]
+fn a_killed_runner_is_reported_and_its_file_plays() {
+    let p = Place::new();
+    p.pipeline(LIVE, "");
+    let run = p.start(&["run", "p.yaml", "--run-dir", "r"]);
+    recording(&p);
+    let pid = runner_pid(&p.read("r/logs/p.log")).unwrap();
+    // SAFETY: plain system call.
+    unsafe { libc::kill(pid, libc::SIGKILL) };
+    run.wait().fails(1, &["signal 9"]);
+    assert!(frames(&p.path("r/mp4/o.mp4")) > 0);
+    assert!(p.read("r/summary.json").contains("\"signal\": 9"));
+}
+
+#[test]
+fn a_killed_runner_is_started_again_and_the_first_file_kept() {
+    let p = Place::new();
+    p.pipeline(LIVE, "restart: {policy: on-failure, delay: 10ms}");
+    let run = p.start(&["run", "p.yaml", "--run-dir", "r"]);
+    recording(&p);
+    let first = runner_pid(&p.read("r/logs/p.log")).unwrap();
+    // SAFETY: plain system call.
+    unsafe { libc::kill(first, libc::SIGKILL) };
+    until("the second attempt records", || p.path("r/mp4/o.attempt1.mp4").exists());
+    recording(&p);
+    run.signal(libc::SIGINT);
+    run.wait().succeeds();
+    assert!(frames(&p.path("r/mp4/o.attempt1.mp4")) > 0 && frames(&p.path("r/mp4/o.mp4")) > 0);
+    assert!(!alive(first));
+}
+
+#[test]
+fn restarts_end_at_their_limit() {
+    let p = Place::new();
+    // A demultiplexer of rubbish fails in mid-run each time.
+    p.pipeline(
+        "videotestsrc num-buffers=5 ! identity eos-after=-1 error-after=3 ! fakesink",
+        "restart: {policy: on-failure, max_restarts: 2, delay: 10ms}",
+    );
+    p.nunchi(&["run", "p.yaml", "--run-dir", "r"]).fails(1, &[]);
+    assert_eq!(p.read("r/logs/p.log").matches("started, pid").count(), 3);
+}
+
+#[test]
+fn the_runner_ends_when_the_launcher_is_killed() {
+    let p = Place::new();
+    p.pipeline(LIVE, "");
+    let run = p.start(&["run", "p.yaml", "--run-dir", "r"]);
+    recording(&p);
+    let pid = runner_pid(&p.read("r/logs/p.log")).unwrap();
+    run.signal(libc::SIGKILL);
+    until("the runner is gone", || !alive(pid));
+    drop(run);
+    assert!(frames(&p.path("r/mp4/o.mp4")) > 0);
+}
+
+#[test]
+fn no_data_from_the_start_is_a_timeout() {
+    let p = Place::new();
+    p.pipeline("appsrc ! fakesink", "health: {start_timeout: 500ms}");
+    p.nunchi(&["run", "p.yaml"])
+        .fails(124, &["delivered no data", "start_timeout"]);
+}
+
+/// A named pipe that gives some bytes and then nothing for as long as the returned end lives.
+fn stuck_input(p: &Place) -> std::sync::mpsc::Receiver<std::fs::File> {
+    let path = p.path("fifo");
+    let name = std::ffi::CString::new(path.to_str().unwrap()).unwrap();
+    // SAFETY: the name is a valid C string.
+    assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        // Opens when the runner does.
+        let mut end = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+        end.write_all(&[7; 8192]).unwrap();
+        let _ = sender.send(end);
+    });
+    receiver
+}
+
+#[test]
+fn a_sink_without_data_is_a_stall() {
+    let p = Place::new();
+    let _end = stuck_input(&p);
+    p.pipeline(
+        "filesrc location=${in} ! fakesink name=out",
+        "params: {in: {type: path, default: fifo}}\nhealth: {stall_timeout: 1s}\nstop: {eos_timeout: 200ms, int_timeout: 200ms, term_timeout: 200ms}",
+    );
+    let done = p.nunchi(&["run", "p.yaml", "--run-dir", "r"]);
+    done.fails(124, &["stalled: no data in `out`"]);
+    let summary = p.read("r/summary.json");
+    assert!(
+        summary.contains("\"kind\": \"stalled\"") && summary.contains("\"kill\""),
+        "{summary}"
+    );
+}
+
+#[test]
+fn a_stuck_process_can_be_ended_by_force() {
+    let p = Place::new();
+    p.pipeline(LIVE, "");
+    let run = p.start(&["run", "p.yaml", "--run-dir", "r"]);
+    recording(&p);
+    // Stopped, it obeys nothing but SIGKILL.
+    let pid = runner_pid(&p.read("r/logs/p.log")).unwrap();
+    // SAFETY: plain system call.
+    unsafe { libc::kill(pid, libc::SIGSTOP) };
+    for step in ["EndOfStream", "Interrupt", "Terminate", "Kill"] {
+        run.signal(libc::SIGINT);
+        until("the next step is taken", || p.read("r/logs/p.log").contains(step));
+    }
+    let done = run.wait();
+    assert_eq!(done.code, Some(130), "{}{}", done.out, done.err);
+    assert!(done.out.contains("ended by force"), "{}", done.out);
+    assert!(frames(&p.path("r/mp4/o.mp4")) > 0);
+    assert!(!alive(pid));
+}

@@ -1,0 +1,92 @@
+use crate::helper::*;
+
+#[test]
+fn a_sound_description_is_called_ok() {
+    let p = Place::new();
+    p.pipeline(TRANSCODE, INPUT);
+    let done = p.nunchi(&["validate", "p.yaml"]);
+    done.succeeds();
+    assert_eq!(done.out, "p.yaml: ok (1 process, 1 parameter)\n");
+    assert!(!p.path("run").exists(), "nothing is run");
+}
+
+#[test]
+fn all_faults_of_the_pipelines_are_listed_with_their_place() {
+    let p = Place::new();
+    p.write(
+        "p.yaml",
+        "version: 1\nname: p\nprocesses:\n  a:\n    launch: 'fakesrc num-bufers=1 ! nosuchelementatall ! fakesink sync=perhaps'\n  b:\n    launch: 'fakesrc ! ! fakesink'\n",
+    );
+    p.nunchi(&["validate", "p.yaml"]).fails(
+        65,
+        &[
+            "p.yaml:5:13: process `a`: `fakesrc` has no property `num-bufers`",
+            "did you mean `num-buffers`?",
+            "no element `nosuchelementatall`",
+            "true or false",
+            "p.yaml:7:13: process `b`: the launch line is wrong",
+        ],
+    );
+}
+
+#[test]
+fn all_faults_of_the_description_are_listed() {
+    let p = Place::new();
+    p.pipeline(
+        "fakesrc name=${nope} ! ${x}",
+        "params: {a: {type: string}}\noutputs: {o: ../x}",
+    );
+    p.nunchi(&["validate", "p.yaml"]).fails(
+        65,
+        &[
+            "where no value can",
+            "`a` is never used",
+            "`../x` does not stay in the run folder",
+        ],
+    );
+}
+
+#[test]
+fn several_files_are_all_checked() {
+    let p = Place::new();
+    p.pipeline("fakesrc ! fakesink", "");
+    p.write("broken.yaml", "version: 1\nname: [\n");
+    let done = p.nunchi(&["validate", "broken.yaml", "p.yaml", "none.yaml"]);
+    done.fails(65, &["broken.yaml:", "none.yaml"]);
+    assert!(done.out.contains("p.yaml: ok"), "{}", done.out);
+}
+
+#[test]
+fn values_can_be_checked_too() {
+    let p = Place::new();
+    let n = "params: {n: {type: integer, bind: {process: p, element: src, property: num-buffers}}}";
+    p.pipeline("fakesrc name=src ! fakesink", n);
+    p.nunchi(&["validate", "p.yaml"]).succeeds();
+    p.nunchi(&["validate", "p.yaml", "--set", "n=99999999999"])
+        .fails(65, &["parameter `n`", "2147483647"]);
+}
+
+#[test]
+fn secrets_need_not_be_there_for_a_check() {
+    let p = Place::new();
+    p.pipeline("fakesrc name=${env:NUNCHI_TEST_UNSET} ! fakesink", "");
+    p.nunchi(&["validate", "p.yaml"]).succeeds();
+}
+
+#[test]
+fn a_missing_description() {
+    Place::new().nunchi(&["validate", "no.yaml"]).fails(66, &["no.yaml"]);
+}
+
+#[test]
+fn the_shipped_descriptions_are_sound() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../pipelines");
+    let files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|e| e.unwrap().path().display().to_string())
+        .collect();
+    assert!(files.len() >= 2);
+    for file in &files {
+        Place::new().nunchi(&["validate", file]).succeeds();
+    }
+}
