@@ -208,6 +208,17 @@ fn without_a_start_time_the_log_starts_now() {
 }
 
 #[test]
+fn a_stream_without_a_buffer_is_a_session_too() {
+    init();
+    let log = log("f_log.xml");
+    let mut h = gst_check::Harness::new_parse(&format!("xmllogsink location=\"{}\"", log.path.display()));
+    h.set_src_caps_str("application/x-a");
+    h.push_event(gst::event::Eos::new());
+    let session = xml::read(&log.path).unwrap();
+    assert!(session.frames.is_empty() && session.end_time >= session.start_time);
+}
+
+#[test]
 fn another_root_and_the_merged_format() {
     let pose = log("p_log.xml");
     harness(&pose.path, "session-root=pose_session")

@@ -75,11 +75,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl State {
+    /// Wall-clock time of a running time. The first buffer ties the two; what is read faster than real time keeps its pace.
     fn time(&mut self, running_time: gst::ClockTime) -> NaiveDateTime {
-        // The first buffer ties running time to the clock on the wall; what is read faster than real time keeps its pace.
-        let origin = *self
-            .origin
-            .get_or_insert_with(|| after(Local::now().naive_local(), running_time, -1));
+        let origin = *self.origin.get_or_insert_with(|| {
+            // The file that was made to see whether it can be says when the element started. The session starts at running
+            // time zero, so that its duration is that of a video recorded beside it.
+            self.file = None;
+            self.index = 0;
+            self.written.clear();
+            after(Local::now().naive_local(), running_time, -1)
+        });
         after(origin, running_time, 1)
     }
 
@@ -110,7 +115,10 @@ impl State {
     }
 
     fn close(&mut self) -> Result<(), gst::ErrorMessage> {
-        let end = self.time(self.last);
+        // Without a single buffer nothing ties running time to the wall.
+        let end = self
+            .origin
+            .map_or_else(|| Local::now().naive_local(), |origin| after(origin, self.last, 1));
         self.file.take().map_or(Ok(()), |file| file.close(end))
     }
 }
@@ -144,8 +152,13 @@ impl XmlLogSink {
         let running_time = self.running_time(buffer).unwrap_or(state.last);
         state.last = running_time;
         let timestamp = state.time(running_time);
+        let start = if state.index == 0 {
+            state.time(gst::ClockTime::ZERO)
+        } else {
+            timestamp
+        };
         // Made with the first buffer even when it carries no event: an empty session says that somebody looked.
-        let file = state.file(timestamp)?;
+        let file = state.file(start)?;
         if !meta::event::is_present(buffer) {
             return Ok(());
         }

@@ -1,0 +1,172 @@
+//! The first real run: the sample clip through `nunchi run pipelines/face-file.yaml`, checked against a calculation by hand.
+
+use gst::prelude::*;
+use gstnunchi::meta;
+use nunchi_events::{Event, State, xml};
+use nunchi_tests::{product, root, run};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+const MINUTES: Duration = Duration::from_secs(180);
+
+fn init() {
+    gst::init().unwrap();
+    gstnunchi::plugin_register_static().unwrap();
+}
+
+/// Every event of the clip as the analyser reports it, with its time in milliseconds.
+fn unthrottled() -> Vec<(u64, Event)> {
+    let pipeline = gst::parse::launch(&format!(
+        "filesrc location=\"{}\" ! decodebin ! hailoface ! appsink name=sink sync=false",
+        root().join("media/sample.mp4").display()
+    ))
+    .unwrap()
+    .downcast::<gst::Pipeline>()
+    .unwrap();
+    let sink = pipeline
+        .by_name("sink")
+        .unwrap()
+        .downcast::<gst_app::AppSink>()
+        .unwrap();
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let mut all = Vec::new();
+    while let Some(sample) = sink.try_pull_sample(gst::ClockTime::from_seconds(60)) {
+        let buffer = sample.buffer().unwrap();
+        let segment = sample.segment().unwrap().downcast_ref::<gst::ClockTime>().unwrap();
+        let time = segment.to_running_time(buffer.pts()).unwrap().mseconds();
+        all.extend(
+            meta::event::read(buffer)
+                .iter()
+                .filter_map(|s| Some((time, meta::event::from_structure(s)?))),
+        );
+    }
+    assert!(sink.is_eos());
+    pipeline.set_state(gst::State::Null).unwrap();
+    all
+}
+
+/// The throttle by hand: of each type the first, then whatever is two seconds or more after the last one taken.
+fn by_hand(events: &[(u64, Event)]) -> Vec<(u64, String, String)> {
+    let mut last = BTreeMap::new();
+    let mut taken = Vec::new();
+    for (time, event) in events.iter().filter(|(_, e)| e.state != State::End) {
+        if last.get(&event.kind).is_none_or(|l| time - l >= 2000) {
+            last.insert(event.kind.clone(), *time);
+            taken.push((*time, event.kind.clone(), event.message.clone()));
+        }
+    }
+    taken
+}
+
+fn logged(path: &Path) -> Vec<(String, String, String)> {
+    let frames = xml::read(path).unwrap().frames;
+    let flat = frames.into_iter().flat_map(|f| {
+        let elapsed = format!("{:.1}", f.elapsed_seconds);
+        f.results.into_iter().map(move |r| (elapsed.clone(), r.kind, r.message))
+    });
+    flat.collect()
+}
+
+fn decoded_frames(path: &Path) -> Vec<gst::Sample> {
+    let pipeline = gst::parse::launch(&format!(
+        "filesrc location=\"{}\" ! decodebin ! videoconvert ! video/x-raw,format=I420 ! appsink name=sink sync=false",
+        path.display()
+    ))
+    .unwrap()
+    .downcast::<gst::Pipeline>()
+    .unwrap();
+    let sink = pipeline
+        .by_name("sink")
+        .unwrap()
+        .downcast::<gst_app::AppSink>()
+        .unwrap();
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let mut frames = Vec::new();
+    while let Some(sample) = sink.try_pull_sample(gst::ClockTime::from_seconds(60)) {
+        frames.push(sample);
+    }
+    pipeline.set_state(gst::State::Null).unwrap();
+    frames
+}
+
+/// Share of the luma samples of frame `n` that differ clearly between two videos.
+fn difference(a: &[gst::Sample], b: &[gst::Sample], n: usize) -> f64 {
+    let maps = [a, b].map(|v| v[n].buffer().unwrap().map_readable().unwrap());
+    let luma = 1280 * 720;
+    let differing = maps[0][..luma]
+        .iter()
+        .zip(&maps[1][..luma])
+        .filter(|(x, y)| x.abs_diff(**y) > 40)
+        .count();
+    differing as f64 / luma as f64
+}
+
+#[test]
+fn the_sample_clip_gives_what_a_hand_calculation_gives() {
+    init();
+    let dir = tempfile::tempdir().unwrap();
+    let run_dir = dir.path().join("out");
+    let output = run(
+        Command::new(product("nunchi"))
+            .current_dir(dir.path())
+            .args(["run", "--run-dir"])
+            .arg(&run_dir)
+            .arg(root().join("pipelines/face-file.yaml")),
+        MINUTES,
+    );
+    assert!(output.status.success(), "{}\n{}", output.stdout, output.stderr);
+
+    // The log against the calculation.
+    let log = run_dir.join("xml/f_log.xml");
+    let expected: Vec<_> = by_hand(&unthrottled())
+        .into_iter()
+        .map(|(time, kind, message)| (format!("{:.1}", time as f64 / 1000.0), kind, message))
+        .collect();
+    let found = logged(&log);
+    assert_eq!(found, expected);
+
+    // And against what the clip's description says: neutral, smiles in frames 100 to 299, nobody to frame 349, then the neutral
+    // face again with its eyes shut in frames 365 to 414. A smile is reported 0.2 s after its first frame, then every two
+    // seconds; closed eyes 0.4 s after their first frame, once, for they last 2 s.
+    let smiles: Vec<_> = found.iter().filter(|r| r.1 == "smile").map(|r| r.0.as_str()).collect();
+    assert_eq!(smiles, ["4.2", "6.2", "8.2", "10.2"]);
+    let shut: Vec<_> = found
+        .iter()
+        .filter(|r| r.1 == "eyes_closed")
+        .map(|r| r.0.as_str())
+        .collect();
+    assert_eq!(shut, ["15.0"]);
+    let alone = found
+        .iter()
+        .filter(|r| (12.2..14.0).contains(&r.0.parse::<f64>().unwrap()));
+    assert_eq!(alone.count(), 0, "nothing is seen where nobody is");
+    let session = xml::read(&log).unwrap();
+    assert!(session.end_time.is_some() && !session.truncated);
+
+    // The video: all frames, and drawn on where a face is.
+    let annotated = decoded_frames(&run_dir.join("mp4/annotated.mp4"));
+    let original = decoded_frames(&root().join("media/sample.mp4"));
+    assert_eq!((annotated.len(), original.len()), (430, 430));
+    for frame in [50, 150, 260] {
+        assert!(
+            difference(&annotated, &original, frame) > 0.005,
+            "something is drawn on frame {frame}"
+        );
+    }
+    assert!(
+        difference(&annotated, &original, 340) < 0.002,
+        "nothing is drawn where nobody is"
+    );
+
+    // The summary.
+    let summary: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(run_dir.join("summary.json")).unwrap()).unwrap();
+    assert!(summary.to_string().contains("smile"), "{summary}");
+    assert!(
+        output.stdout.contains("annotated.mp4") && output.stdout.contains("smile"),
+        "{}",
+        output.stdout
+    );
+}

@@ -1,0 +1,71 @@
+//! Memory stays flat over many frames.
+
+use gst::prelude::*;
+
+/// Resident memory in KiB.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|l| l.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// Runs `frames` buffers through the elements; resident memory after a tenth of them and at the end.
+fn soak(frames: u32, line: &str) -> (u64, u64) {
+    let pipeline = gst::parse::launch(line).unwrap().downcast::<gst::Pipeline>().unwrap();
+    let early = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let sink = pipeline.by_name("probe").unwrap().static_pad("sink").unwrap();
+    let count = std::sync::atomic::AtomicU32::new(0);
+    let seen = early.clone();
+    sink.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+        if count.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == frames / 10 {
+            seen.store(resident(), std::sync::atomic::Ordering::Relaxed);
+        }
+        gst::PadProbeReturn::Ok
+    });
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let bus = pipeline.bus().unwrap();
+    let end = bus
+        .timed_pop_filtered(
+            gst::ClockTime::from_seconds(300),
+            &[gst::MessageType::Eos, gst::MessageType::Error],
+        )
+        .expect("an end within five minutes");
+    let late = resident();
+    pipeline.set_state(gst::State::Null).unwrap();
+    assert_eq!(end.type_(), gst::MessageType::Eos, "{end:?}");
+    (early.load(std::sync::atomic::Ordering::Relaxed), late)
+}
+
+/// One test, alone in its program, because it measures the whole process.
+#[test]
+fn memory_is_flat_over_a_hundred_thousand_frames() {
+    gst::init().unwrap();
+    gstnunchi::plugin_register_static().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log.xml");
+    // Events in every frame: a still portrait, read once in a thousand frames, would give none; so the throttle and the sink
+    // get theirs from an analyser that runs on each of fewer frames.
+    let (early, late) = soak(
+        100_000,
+        "videotestsrc num-buffers=100000 pattern=black ! video/x-raw,format=I420,width=32,height=32 ! \
+         hailoface engine=embedded inference-interval=1000 ! eventthrottle ! analysisoverlay ! fakesink name=probe",
+    );
+    assert!(
+        late < early + 8 * 1024,
+        "{early} KiB after a tenth, {late} KiB at the end"
+    );
+    let portrait = nunchi_tests::root().join("tests/media/astronaut.png");
+    let (early, late) = soak(
+        3_000,
+        &format!(
+            "filesrc location=\"{}\" ! pngdec ! imagefreeze num-buffers=3000 ! videoscale ! videoconvert ! \
+             video/x-raw,format=I420,width=256,height=256 ! hailoface ! analysisoverlay ! xmllogsink name=probe location=\"{}\"",
+            portrait.display(),
+            log.display()
+        ),
+    );
+    assert!(
+        late < early + 8 * 1024,
+        "{early} KiB after a tenth, {late} KiB at the end"
+    );
+}
