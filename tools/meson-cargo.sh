@@ -12,17 +12,24 @@ for engine in ${engines//,/ }; do
         *) features+=,$engine ;;
     esac
 done
-arguments=(--profile "$profile" -p gst-plugin-nunchi)
-# The default features are all of them; naming them changes nothing but costs a second build.
-[ "$engines" = embedded,openvino,onnxruntime ] || arguments+=(--no-default-features --features "$features")
+arguments=(--profile "$profile")
+if [ "$engines" = embedded,openvino,onnxruntime ]; then
+    # All of them: what the workspace has anyway. Built with the rest of it, the dependencies have the same features as for
+    # make, and nothing is compiled a second time.
+    selection=(--workspace)
+else
+    selection=(-p gst-plugin-nunchi --lib --no-default-features --features "$features")
+fi
 
 target=$(tools/cargo metadata --format-version 1 --no-deps | sed -nE 's/.*"target_directory":"([^"]*)".*/\1/p')
 if [ "$command" = cbuild ]; then
     host=$(tools/cargo -vV | sed -n 's/^host: //p')
-    tools/cargo cbuild "${arguments[@]}" --library-type cdylib
+    [ "${selection[0]}" != --workspace ] || selection=(-p gst-plugin-nunchi)
+    [ "${selection[2]:-}" != --lib ] || unset "selection[2]"
+    tools/cargo cbuild "${arguments[@]}" "${selection[@]}" --library-type cdylib
     built=$target/$host/$profile/libgstnunchi.so
 else
-    tools/cargo build "${arguments[@]}" --lib
+    tools/cargo build "${arguments[@]}" "${selection[@]}"
     built=$target/$profile/libgstnunchi.so
 fi
 cp "$built" "$output"

@@ -26,7 +26,8 @@ pub struct Config {
     /// Events of a key that pass within a window, at least 1 (0 is taken as 1).
     pub burst: u32,
     pub key: KeyBy,
-    /// Whether an [`State::End`] passes outside the windows once something of its key passed, so that who saw the start sees the end.
+    /// Whether an [`State::End`] passes outside the windows once something of the same type, label, object and stream passed, whatever
+    /// the key, so that who saw the start sees the end, and no other.
     pub pass_end: bool,
 }
 
@@ -57,16 +58,15 @@ struct Entry {
     window: Option<(u64, u32)>,
     /// Suppressed since the last pass.
     suppressed: u64,
-    /// Something passed since the last `End`, so that an `End` would mean something to a consumer.
-    open: bool,
     /// Serial number of the last offer, for forgetting.
     offered: u64,
 }
 
 impl Entry {
-    fn offer(&mut self, config: &Config, state: State, time_ns: u64) -> Verdict {
+    /// `seen`: something of the same identity passed since its last `End`.
+    fn offer(&mut self, config: &Config, state: State, time_ns: u64, seen: bool) -> Verdict {
         let passes = if config.pass_end && state == State::End {
-            self.open
+            seen
         } else {
             self.fits(config, time_ns)
         };
@@ -74,7 +74,6 @@ impl Entry {
             self.suppressed += 1;
             return Verdict::Suppress;
         }
-        self.open = state != State::End;
         Verdict::Pass {
             suppressed: std::mem::take(&mut self.suppressed),
         }
@@ -101,8 +100,11 @@ impl Entry {
 pub struct Throttle {
     config: Config,
     entries: HashMap<Box<[u8]>, Entry>,
+    /// Identities (type, label, object, stream) of which something passed since their last `End`, with the serial number of the pass.
+    open: HashMap<Box<[u8]>, u64>,
     /// Buffer for the encoded key, so that a known key costs no allocation.
     key: Vec<u8>,
+    identity: Vec<u8>,
     offers: u64,
     passed: u64,
     suppressed: u64,
@@ -113,7 +115,9 @@ impl Throttle {
         Self {
             config,
             entries: HashMap::new(),
+            open: HashMap::new(),
             key: Vec::new(),
+            identity: Vec::new(),
             offers: 0,
             passed: 0,
             suppressed: 0,
@@ -129,17 +133,18 @@ impl Throttle {
         self.config = config;
     }
 
-    /// Forgets every key and sets the counters to zero.
+    /// Forgets every key; the counters go on.
     pub fn reset(&mut self) {
-        *self = Self::new(self.config);
+        self.entries.clear();
+        self.open.clear();
     }
 
-    /// Events that passed since creation or [`reset`](Self::reset).
+    /// Events that passed since creation.
     pub fn passed(&self) -> u64 {
         self.passed
     }
 
-    /// Events that were suppressed since creation or [`reset`](Self::reset).
+    /// Events that were suppressed since creation.
     pub fn suppressed(&self) -> u64 {
         self.suppressed
     }
@@ -148,16 +153,18 @@ impl Throttle {
     pub fn offer(&mut self, subject: &Subject, time_ns: u64) -> Verdict {
         self.offers += 1;
         encode_key(&mut self.key, subject, self.config.key);
+        encode_key(&mut self.identity, subject, KeyBy::TypeLabelObject);
+        let seen = self.open.contains_key(self.identity.as_slice());
         let verdict = if let Some(entry) = self.entries.get_mut(self.key.as_slice()) {
             entry.offered = self.offers;
-            entry.offer(&self.config, subject.state, time_ns)
+            entry.offer(&self.config, subject.state, time_ns, seen)
         } else {
-            self.make_room();
+            make_room(&mut self.entries, |entry| entry.offered);
             let mut entry = Entry {
                 offered: self.offers,
                 ..Entry::default()
             };
-            let verdict = entry.offer(&self.config, subject.state, time_ns);
+            let verdict = entry.offer(&self.config, subject.state, time_ns, seen);
             self.entries.insert(self.key.as_slice().into(), entry);
             verdict
         };
@@ -165,22 +172,36 @@ impl Throttle {
             Verdict::Pass { .. } => self.passed += 1,
             Verdict::Suppress => self.suppressed += 1,
         }
+        if verdict != Verdict::Suppress {
+            self.note_pass(subject.state);
+        }
         verdict
     }
 
-    /// A full scan, but only for a new key among [`MAX_KEYS`] others: some microseconds.
-    fn make_room(&mut self) {
-        if self.entries.len() < MAX_KEYS {
-            return;
+    /// Remembers for the identity's next `End` what the consumer has seen.
+    fn note_pass(&mut self, state: State) {
+        if state == State::End {
+            self.open.remove(self.identity.as_slice());
+        } else if let Some(serial) = self.open.get_mut(self.identity.as_slice()) {
+            *serial = self.offers;
+        } else {
+            make_room(&mut self.open, |serial| *serial);
+            self.open.insert(self.identity.as_slice().into(), self.offers);
         }
-        let oldest = self
-            .entries
-            .iter()
-            .min_by_key(|(_, entry)| entry.offered)
-            .map(|(key, _)| key.clone());
-        if let Some(key) = oldest {
-            self.entries.remove(&key);
-        }
+    }
+}
+
+/// Forgets the oldest entry of a full map. A full scan, but only for a new key among [`MAX_KEYS`] others: some microseconds.
+fn make_room<T>(map: &mut HashMap<Box<[u8]>, T>, serial: impl Fn(&T) -> u64) {
+    if map.len() < MAX_KEYS {
+        return;
+    }
+    let oldest = map
+        .iter()
+        .min_by_key(|(_, entry)| serial(entry))
+        .map(|(key, _)| key.clone());
+    if let Some(key) = oldest {
+        map.remove(&key);
     }
 }
 

@@ -98,6 +98,22 @@ fn end_follows_what_passed_exactly_once() {
 }
 
 #[test]
+fn the_end_of_another_object_is_not_that_of_what_was_seen() {
+    let of = |object, state| Subject {
+        object: Some(object),
+        ..smile(state)
+    };
+    let mut throttle = Throttle::new(CONFIG);
+    assert!(passes(&mut throttle, &of(1, State::Start), 0));
+    assert!(
+        !passes(&mut throttle, &of(2, State::Start), 1),
+        "the type shares an interval"
+    );
+    assert!(!passes(&mut throttle, &of(2, State::End), 2), "its start was not seen");
+    assert!(passes(&mut throttle, &of(1, State::End), 3));
+}
+
+#[test]
 fn end_is_as_any_event_without_pass_end() {
     let mut throttle = Throttle::new(Config {
         pass_end: false,
@@ -200,12 +216,12 @@ fn a_new_configuration_keeps_the_windows() {
 }
 
 #[test]
-fn reset_forgets_keys_and_counters() {
+fn reset_forgets_keys_but_not_counters() {
     let mut throttle = Throttle::new(CONFIG);
     passes(&mut throttle, &smile(State::Instant), 0);
     passes(&mut throttle, &smile(State::Instant), 0);
     throttle.reset();
-    assert_eq!((throttle.passed(), throttle.suppressed()), (0, 0));
+    assert_eq!((throttle.passed(), throttle.suppressed()), (1, 1));
     assert_eq!(
         throttle.offer(&smile(State::Instant), 1),
         Verdict::Pass { suppressed: 0 }

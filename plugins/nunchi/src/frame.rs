@@ -44,9 +44,14 @@ pub const FORMATS: [VideoFormat; 17] = [
     VideoFormat::Gray8,
 ];
 
-/// System-memory raw video in any of [`FORMATS`].
+/// System-memory raw video in any of [`FORMATS`], of the sizes that a [`FrameView`] takes.
 pub fn caps() -> gst::Caps {
-    gst_video::VideoCapsBuilder::new().format_list(FORMATS).build()
+    let side = 1..=FrameView::MAX_SIDE as i32;
+    gst_video::VideoCapsBuilder::new()
+        .format_list(FORMATS)
+        .width_range(side.clone())
+        .height_range(side)
+        .build()
 }
 
 fn pixel_format(format: VideoFormat) -> Option<PixelFormat> {

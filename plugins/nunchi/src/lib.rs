@@ -16,6 +16,7 @@ pub mod meta;
 pub mod xmllogsink;
 
 mod frame;
+mod time;
 
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
     meta::register();

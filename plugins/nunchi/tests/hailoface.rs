@@ -727,6 +727,14 @@ fn a_gpu_that_is_not_there_is_an_error_or_a_warning() {
 }
 
 #[test]
+fn a_precision_that_the_engine_lacks_is_refused() {
+    for engine in ["onnxruntime", "embedded"] {
+        let e = error(&format!("engine={engine} precision=bf16"));
+        assert!(e.contains("precision"), "{e}");
+    }
+}
+
+#[test]
 fn a_device_that_is_none_is_refused() {
     let e = error("device=TOASTER:0");
     assert!(e.contains("TOASTER"), "{e}");

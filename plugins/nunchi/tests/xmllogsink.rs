@@ -73,6 +73,7 @@ fn the_end_of_the_stream_ends_the_session() {
     h.push(buffer(ms(1000), &[smile()])).unwrap();
     h.push(buffer(ms(3500), &[])).unwrap();
     h.push_event(gst::event::Eos::new());
+    inner(&h).set_state(gst::State::Null).unwrap();
     let xml = text(&log.path);
     assert!(
         xml.contains("end_time=\"2025-10-18T17:34:29.792100\" duration_seconds=\"3.5\">"),
@@ -214,8 +215,22 @@ fn a_stream_without_a_buffer_is_a_session_too() {
     let mut h = gst_check::Harness::new_parse(&format!("xmllogsink location=\"{}\"", log.path.display()));
     h.set_src_caps_str("application/x-a");
     h.push_event(gst::event::Eos::new());
+    inner(&h).set_state(gst::State::Null).unwrap();
     let session = xml::read(&log.path).unwrap();
-    assert!(session.frames.is_empty() && session.end_time >= session.start_time);
+    assert!(session.frames.is_empty() && session.end_time.is_some() && session.end_time >= session.start_time);
+}
+
+#[test]
+fn a_seek_after_the_end_loses_nothing() {
+    let log = log("f_log.xml");
+    let mut h = harness(&log.path, "");
+    h.push(buffer(ms(0), &[smile()])).unwrap();
+    h.push_event(gst::event::Eos::new());
+    h.push_event(gst::event::FlushStart::new());
+    h.push_event(gst::event::FlushStop::new(true));
+    h.push_event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()));
+    h.push(buffer(ms(40), &[smile()])).unwrap();
+    assert_eq!(xml::read(&log.path).unwrap().frames.len(), 2);
 }
 
 #[test]
@@ -298,7 +313,7 @@ fn rotation_by_size_keeps_every_event_and_each_file_whole() {
     for n in 0..50 {
         h.push(buffer(ms(n * 40), &[smile()])).unwrap();
     }
-    h.push_event(gst::event::Eos::new());
+    inner(&h).set_state(gst::State::Null).unwrap();
     let mut frames = 0;
     let mut files = 0;
     for entry in std::fs::read_dir(log.path.parent().unwrap()).unwrap() {
@@ -538,6 +553,7 @@ fn end_of_stream_first_and_twice_leaves_an_empty_session() {
     let mut h = harness(&log.path, "");
     assert!(h.push_event(gst::event::Eos::new()));
     h.push_event(gst::event::Eos::new());
+    inner(&h).set_state(gst::State::Null).unwrap();
     let session = xml::read(&log.path).unwrap();
     assert!(session.frames.is_empty() && session.end_time.is_some());
 }

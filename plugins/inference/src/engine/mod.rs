@@ -300,6 +300,14 @@ impl Device {
 }
 
 fn load_on(request: &Request<'_>, device: Device) -> Result<Box<dyn Network>, EngineError> {
+    let half = matches!(request.options.precision, Precision::Bf16 | Precision::F16);
+    if half && device == Device::Cpu && matches!(request.options.kind, EngineKind::OnnxRuntime | EngineKind::Embedded) {
+        return Err(EngineError::Unsupported {
+            engine: request.options.kind.to_string(),
+            what: "has 32-bit arithmetic only on the CPU".to_owned(),
+            remedy: "use precision=auto or f32, or engine=openvino".to_owned(),
+        });
+    }
     match request.options.kind {
         EngineKind::OpenVino => load_openvino(request, device),
         EngineKind::OnnxRuntime => load_onnxruntime(request, device),

@@ -232,14 +232,9 @@ fn sigmoid(logit: f32) -> f32 {
     1.0 / (1.0 + (-logit.clamp(-100.0, 100.0)).exp())
 }
 
-/// `N` values in 0..=1; what is not a number says nothing and becomes 0.
+/// `N` values in 0..=1. What is not a number stays so: the reader knows then that the network said nothing.
 fn weights<const N: usize>(output: &[f32]) -> [f32; N] {
-    std::array::from_fn(|index| {
-        output
-            .get(index)
-            .filter(|v| v.is_finite())
-            .map_or(0.0, |v| v.clamp(0.0, 1.0))
-    })
+    std::array::from_fn(|index| output.get(index).map_or(f32::NAN, |v| v.clamp(0.0, 1.0)))
 }
 
 /// A network with one input and `N` outputs of known names and shapes.

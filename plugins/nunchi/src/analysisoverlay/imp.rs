@@ -1,20 +1,3 @@
-/**
- * SECTION:element-analysisoverlay
- *
- * Draws what analysers found into the picture: a box and a label for each region of interest, keypoints as thin lines,
- * and the messages of events as captions at the bottom left. A frame on which there is nothing to draw passes untouched.
- *
- * ## Example
- *
- * |[
- * gst-launch-1.0 filesrc location=media/sample.mp4 ! decodebin ! hailoface ! analysisoverlay ! videoconvert ! x264enc ! mp4mux ! filesink location=annotated.mp4
- * ]| The sample clip with its faces marked.
- *
- * ## Metadata
- *
- * Read: `GstVideoRegionOfInterestMeta` with the parameters `detection`, `object_id` and classifications (all optional),
- * `NunchiLandmarkMeta`, `NunchiEventMeta`. Written: none; all metadata stays. `GstAnalyticsRelationMeta` is not read.
- */
 use super::canvas::Canvas;
 use super::captions::Captions;
 use super::read::{self, Selection};
@@ -324,18 +307,6 @@ impl BaseTransformImpl for AnalysisOverlay {
             self.state().captions.clear();
         }
         self.parent_sink_event(event)
-    }
-
-    fn propose_allocation(
-        &self,
-        _decide_query: Option<&gst::query::Allocation>,
-        query: &mut gst::query::Allocation,
-    ) -> Result<(), gst::LoggableError> {
-        // Buffers leave as they came, and planes are found through the video meta: whatever suits downstream suits us.
-        if !self.obj().src_pad().peer_query(query) {
-            query.add_allocation_meta::<gst_video::VideoMeta>(None);
-        }
-        Ok(())
     }
 
     fn transform_ip(&self, buffer: &mut gst::BufferRef) -> Result<gst::FlowSuccess, gst::FlowError> {

@@ -1,5 +1,5 @@
 use super::Key;
-use crate::meta;
+use crate::{meta, time::RunningTime};
 use gst::{glib, prelude::*, subclass::prelude::*};
 use gst_base::{prelude::*, subclass::prelude::*};
 use nunchi_events::throttle::{Config, Subject, Throttle, Verdict};
@@ -59,6 +59,7 @@ pub struct EventThrottle {
     settings: Mutex<Settings>,
     /// `None` until the element starts.
     state: Mutex<Option<Throttle>>,
+    time: Mutex<RunningTime>,
 }
 
 impl EventThrottle {
@@ -72,22 +73,14 @@ impl EventThrottle {
 
     /// Forgets what has passed: the stream starts anew. The counters stay.
     fn reset(&self) {
+        *self.time() = RunningTime::default();
         if let Some(throttle) = self.state().as_mut() {
             throttle.reset();
         }
     }
 
-    /// The event's time: running time of its buffer; without a timestamp that of the pipeline's clock, else zero, so that
-    /// an untimed stream passes each event once and stays silent until it is reset.
-    fn time(&self, buffer: &gst::BufferRef) -> gst::ClockTime {
-        let from_segment = || {
-            let segment = self.obj().segment();
-            let segment = segment.downcast_ref::<gst::ClockTime>()?;
-            segment.to_running_time(buffer.pts().or(buffer.dts())?)
-        };
-        from_segment()
-            .or_else(|| self.obj().current_running_time())
-            .unwrap_or(gst::ClockTime::ZERO)
+    fn time(&self) -> MutexGuard<'_, RunningTime> {
+        self.time.lock().unwrap_or_else(|e| e.into_inner())
     }
 
     /// Splits the buffer's events; returns those that pass, with the number suppressed before them noted on each.
@@ -257,23 +250,26 @@ impl BaseTransformImpl for EventThrottle {
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         let config = self.settings().config();
         *self.state() = Some(Throttle::new(config));
+        *self.time() = RunningTime::default();
         Ok(())
     }
 
     fn sink_event(&self, event: gst::Event) -> bool {
-        match event.view() {
-            gst::EventView::FlushStop(_) | gst::EventView::StreamStart(_) => self.reset(),
-            _ => {}
+        // A new stream needs no reset: its id belongs to the key, and several may come through one pad in turns (funnel).
+        if let gst::EventView::FlushStop(_) = event.view() {
+            self.reset();
         }
         self.parent_sink_event(event)
     }
 
     fn transform_ip(&self, buffer: &mut gst::BufferRef) -> Result<gst::FlowSuccess, gst::FlowError> {
+        // Also of buffers without events, so that one without a timestamp has the time of its neighbour.
+        let time = self.time().of(buffer, &self.obj().segment(), &*self.obj());
         if !meta::event::is_present(buffer) {
             return Ok(gst::FlowSuccess::Ok);
         }
         let events = meta::event::read(buffer);
-        let passing = self.judge(&events, self.time(buffer));
+        let passing = self.judge(&events, time);
         gst::trace!(CAT, imp = self, "{} of {} events pass", passing.len(), events.len());
         let messages = if self.settings().post_messages {
             passing.clone()

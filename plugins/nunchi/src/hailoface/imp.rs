@@ -11,6 +11,7 @@ use crate::{
         landmark::{FACE_478, Landmarks},
         roi::{Attribute, Region},
     },
+    time::RunningTime,
 };
 use gst::{glib, prelude::*, subclass::prelude::*};
 use gst_base::{prelude::*, subclass::prelude::*};
@@ -40,8 +41,9 @@ struct Streaming {
     frames: u64,
     inferences: u64,
     last_warning: Option<Instant>,
-    /// Ends of what was going on when the size changed, for the next frame to carry.
-    ended: Vec<Event>,
+    time: RunningTime,
+    /// Events that no frame has carried yet: ends at a change of size, and what an inference that failed halfway had found.
+    pending: Vec<(Option<usize>, Event)>,
 }
 
 /// What properties show; also the deadline that QoS events set.
@@ -88,11 +90,11 @@ impl FaceFinder for InFrame<'_> {
 }
 
 /// What is attached to a buffer.
-#[derive(Default)]
 struct Findings {
     faces: Vec<(Region, Landmarks, gst::ClockTime)>,
     /// Events with the index of their face, where it is in view.
     events: Vec<(Option<usize>, Event)>,
+    time: gst::ClockTime,
 }
 
 impl Streaming {
@@ -115,38 +117,37 @@ impl Streaming {
             settings.emotion_interval > 0 && self.inferences.is_multiple_of(settings.emotion_interval.into());
         self.inferences += 1;
         let size = (view.width(), view.height());
-        let mut findings = Findings::default();
-        findings.events.extend(self.ended.drain(..).map(|e| (None, e)));
         for mut track in ended {
-            findings
-                .events
-                .extend(with_track(track.id, track.state.finish()).map(|e| (None, e)));
+            let ends = with_track(track.id, track.state.finish());
+            self.pending.extend(ends.map(|event| (None, event)));
         }
+        let mut faces = Vec::new();
         for track in self.tracker.visible_mut() {
-            let scores = self.net.blendshapes(&track.mesh)?;
-            if with_emotions {
-                track.state.last_emotions = Some(self.net.emotion(view, track.bbox)?);
-            }
-            let (left_eye_closed, right_eye_closed) = face::eye_closedness(&scores);
-            let reading = Reading {
-                presence: track.mesh.presence,
-                smile: face::smile(&scores),
-                left_eye_closed,
-                right_eye_closed,
-                emotions: track.state.last_emotions.filter(|_| settings.emotion_interval > 0),
+            let reading = match read(&mut self.net, view, track, with_emotions, settings) {
+                Ok(reading) => reading,
+                Err(error) => {
+                    // What was found up to here goes with the next frame, which numbers its faces anew.
+                    self.pending.truncate(meta::event::MAX_EVENTS);
+                    self.pending.iter_mut().for_each(|(face, _)| *face = None);
+                    return Err(error);
+                }
             };
-            let events = track.state.update(&reading, time.nseconds(), &rules);
+            let events = with_track(track.id, track.state.update(&reading, time.nseconds(), &rules));
             let index = describe(track, size).map(|face| {
-                findings.faces.push(face);
-                findings.faces.len() - 1
+                faces.push(face);
+                faces.len() - 1
             });
-            findings.events.extend(with_track(track.id, events).map(|e| (index, e)));
+            self.pending.extend(events.map(|event| (index, event)));
         }
-        Ok(findings)
+        Ok(Findings {
+            faces,
+            events: std::mem::take(&mut self.pending),
+            time,
+        })
     }
 
     /// What was found last, without events: for frames that are not read.
-    fn repeat(&self, size: (u32, u32)) -> Findings {
+    fn repeat(&self, size: (u32, u32), time: gst::ClockTime) -> Findings {
         Findings {
             faces: self
                 .tracker
@@ -154,15 +155,39 @@ impl Streaming {
                 .filter_map(|track| describe(track, size))
                 .collect(),
             events: Vec::new(),
+            time,
         }
     }
 
     fn reset(&mut self) {
-        self.ended.clear();
+        self.pending.clear();
+        self.time = RunningTime::default();
         self.tracker.clear();
         self.frames = 0;
         self.inferences = 0;
     }
+}
+
+/// Scores of one face.
+fn read(
+    net: &mut FaceNet,
+    view: &FrameView<'_>,
+    track: &mut Track<FaceEvents>,
+    with_emotions: bool,
+    settings: &Settings,
+) -> Result<Reading, EngineError> {
+    let scores = net.blendshapes(&track.mesh)?;
+    if with_emotions {
+        track.state.last_emotions = Some(net.emotion(view, track.bbox)?);
+    }
+    let (left_eye_closed, right_eye_closed) = face::eye_closedness(&scores);
+    Ok(Reading {
+        presence: track.mesh.presence,
+        smile: face::smile(&scores),
+        left_eye_closed,
+        right_eye_closed,
+        emotions: track.state.last_emotions.filter(|_| settings.emotion_interval > 0),
+    })
 }
 
 fn with_track(id: u64, events: Vec<Event>) -> impl Iterator<Item = Event> {
@@ -186,7 +211,11 @@ fn describe(track: &Track<FaceEvents>, size: (u32, u32)) -> Option<(Region, Land
         name,
         label: if active { yes } else { no }.to_string(),
         label_id: i32::from(active),
-        confidence: f64::from(if active { score } else { 1.0 - score }).clamp(0.0, 1.0),
+        // A score that is no number says nothing.
+        confidence: Some(if active { score } else { 1.0 - score })
+            .filter(|s| s.is_finite())
+            .unwrap_or_default()
+            .into(),
         model,
     };
     let mut attributes = vec![
@@ -248,30 +277,19 @@ fn describe(track: &Track<FaceEvents>, size: (u32, u32)) -> Option<(Region, Land
 }
 
 impl HailoFace {
-    /// Running time of the buffer; without a timestamp that of the clock.
-    fn running_time(&self, buffer: &gst::BufferRef) -> Option<gst::ClockTime> {
-        let segment = self.obj().segment();
-        let segment = segment.downcast_ref::<gst::ClockTime>()?;
-        buffer
-            .pts()
-            .and_then(|pts| segment.to_running_time(pts))
-            .or_else(|| self.obj().current_running_time())
-    }
-
     /// Whether the frame will come too late anyway, by the last QoS event.
-    fn is_late(&self, running_time: Option<gst::ClockTime>, settings: &Settings) -> bool {
-        settings.qos
-            && matches!((running_time, lock(&self.facts).earliest), (Some(time), Some(earliest)) if time < earliest)
+    fn is_late(&self, time: gst::ClockTime, settings: &Settings) -> bool {
+        settings.qos && lock(&self.facts).earliest.is_some_and(|earliest| time < earliest)
     }
 
-    /// Reads the frame, or repeats what was found last. `Ok(None)`: nothing to attach.
-    fn examine(&self, buffer: &gst::BufferRef, settings: &Settings) -> Result<Option<Findings>, Failure> {
-        let running_time = self.running_time(buffer);
-        let late = self.is_late(running_time, settings);
+    /// Reads the frame, or repeats what was found last.
+    fn examine(&self, buffer: &gst::BufferRef, settings: &Settings) -> Result<Findings, Failure> {
         let mut guard = lock(&self.streaming);
         let streaming = guard
             .as_mut()
             .ok_or_else(|| Failure::fatal("the element was not started"))?;
+        let time = streaming.time.of(buffer, &self.obj().segment(), &*self.obj());
+        let late = self.is_late(time, settings);
         let info = streaming
             .info
             .clone()
@@ -283,12 +301,11 @@ impl HailoFace {
             if late && due {
                 lock(&self.facts).skipped += 1;
             }
-            return Ok(Some(streaming.repeat((info.width(), info.height()))));
+            return Ok(streaming.repeat((info.width(), info.height()), time));
         }
         let mapped = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, &info)
             .map_err(|_| Failure::frame("the buffer does not hold a frame of its caps"))?;
         let view = frame::view(&mapped).map_err(|e| Failure::frame(&e.to_string()))?;
-        let time = running_time.unwrap_or(gst::ClockTime::ZERO);
         let begin = Instant::now();
         let findings = streaming
             .analyse(&view, time, settings)
@@ -296,7 +313,7 @@ impl HailoFace {
         let mut facts = lock(&self.facts);
         facts.inferences += 1;
         facts.inference_time += begin.elapsed();
-        Ok(Some(findings))
+        Ok(findings)
     }
 
     fn attach(&self, buffer: &mut gst::BufferRef, findings: Findings, analytics: bool) {
@@ -307,7 +324,7 @@ impl HailoFace {
             };
             (info.width(), info.height())
         };
-        let running_time = self.running_time(buffer);
+        let running_time = findings.time;
         let pts = buffer.pts();
         let mut ids = Vec::with_capacity(findings.faces.len());
         let mut landmarks = Vec::with_capacity(findings.faces.len());
@@ -331,7 +348,7 @@ impl HailoFace {
             }
             event.object_id = Some(face.map_or(-1, |index| ids[index]));
             event.source = Some(source.to_string());
-            event.running_time = running_time.map(gst::ClockTime::nseconds);
+            event.running_time = Some(running_time.nseconds());
             event.pts = pts.map(gst::ClockTime::nseconds);
             meta::event::to_structure(&event)
         });
@@ -536,7 +553,8 @@ impl BaseTransformImpl for HailoFace {
             frames: 0,
             inferences: 0,
             last_warning: None,
-            ended: Vec::new(),
+            time: RunningTime::default(),
+            pending: Vec::new(),
         });
         if let Some(note) = note {
             gst::element_imp_warning!(self, gst::ResourceError::NotFound, ("{}", note));
@@ -564,7 +582,8 @@ impl BaseTransformImpl for HailoFace {
                 .is_some_and(|old| (old.width(), old.height()) == (info.width(), info.height()));
             if !same_size {
                 for mut track in streaming.tracker.clear() {
-                    streaming.ended.extend(with_track(track.id, track.state.finish()));
+                    let ends = with_track(track.id, track.state.finish());
+                    streaming.pending.extend(ends.map(|event| (None, event)));
                 }
             }
             streaming.info = Some(info);
@@ -585,7 +604,7 @@ impl BaseTransformImpl for HailoFace {
             let (_, _, diff, timestamp) = qos.get();
             // As the QoS design has it: a late buffer pushes the deadline out by its lateness, an early one pulls it in.
             lock(&self.facts).earliest = timestamp.map(|t| match u64::try_from(diff) {
-                Ok(late) => t + gst::ClockTime::from_nseconds(late.saturating_mul(2)),
+                Ok(late) => t.saturating_add(gst::ClockTime::from_nseconds(late.saturating_mul(2))),
                 Err(_) => t.saturating_sub(gst::ClockTime::from_nseconds(diff.unsigned_abs())),
             });
         }
@@ -595,11 +614,10 @@ impl BaseTransformImpl for HailoFace {
     fn transform_ip(&self, buffer: &mut gst::BufferRef) -> Result<gst::FlowSuccess, gst::FlowError> {
         let settings = lock(&self.settings).clone();
         match self.examine(buffer, &settings) {
-            Ok(Some(findings)) => {
+            Ok(findings) => {
                 self.attach(buffer, findings, Self::wants_analytics(&settings));
                 Ok(gst::FlowSuccess::Ok)
             }
-            Ok(None) => Ok(gst::FlowSuccess::Ok),
             Err(failure) => self.fail(failure, &settings),
         }
     }

@@ -103,6 +103,14 @@ impl FaceEvents {
     }
 
     fn emotion_events(&mut self, reading: &Reading, time: u64, rules: &Rules, events: &mut Vec<Event>) {
+        if reading.emotions.is_none() {
+            // Not read (any more): what was going on is over.
+            if let Some((label, mut state)) = self.emotion.take()
+                && state.finish().is_some()
+            {
+                events.push(ended("emotion", label, label));
+            }
+        }
         let Some((label, score)) = reading.emotion() else {
             return;
         };
@@ -257,6 +265,17 @@ mod tests {
         );
         let next = said(&face.update(&reading(0.0, 0.0, Some(angry)), 1, &RULES));
         assert_eq!(next[1..], ["emotion end happy", "emotion start angry"]);
+    }
+
+    #[test]
+    fn an_emotion_that_is_not_read_any_more_ends_and_a_broken_score_does_not_end_it() {
+        let mut face = FaceEvents::default();
+        let happy = [0.0, 0.0, 0.0, 0.9, 0.0, 0.0, 0.1];
+        face.update(&reading(0.0, 0.0, Some(happy)), 0, &RULES);
+        let broken = said(&face.update(&reading(0.0, 0.0, Some([f32::NAN; 7])), 1, &RULES));
+        assert_eq!(broken, ["presence ongoing Face present"]);
+        let off = said(&face.update(&reading(0.0, 0.0, None), 2, &RULES));
+        assert_eq!(off, ["presence ongoing Face present", "emotion end happy"]);
     }
 
     #[test]

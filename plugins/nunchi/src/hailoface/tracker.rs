@@ -76,7 +76,8 @@ impl<T: Default> Tracker<T> {
         policy: &Policy,
     ) -> Result<Vec<Track<T>>, F::Error> {
         let lost = self.follow(finder, time, policy)?;
-        self.forget_doubles();
+        let mut ended = self.take_doubles();
+        ended.extend(self.take_surplus(policy.max_faces));
         let visible = self.visible().count();
         self.since_detection = self.since_detection.saturating_add(1);
         let due = policy.detection_interval > 0 && self.since_detection >= policy.detection_interval;
@@ -86,10 +87,11 @@ impl<T: Default> Tracker<T> {
         }
         let timeout = policy.timeout;
         // A clock that jumped back makes the age negative: such a track stays.
-        Ok(self
-            .tracks
-            .extract_if(.., |t| !t.visible && time.saturating_sub(t.last_seen) > timeout)
-            .collect())
+        ended.extend(
+            self.tracks
+                .extract_if(.., |t| !t.visible && time.saturating_sub(t.last_seen) > timeout),
+        );
+        Ok(ended)
     }
 
     /// Forgets everything but the numbering; returns all tracks.
@@ -126,8 +128,9 @@ impl<T: Default> Tracker<T> {
         Ok(lost)
     }
 
-    /// Two tracks may slide onto one face: the older one stays.
-    fn forget_doubles(&mut self) {
+    /// Two tracks may slide onto one face: the older one stays, the others are returned.
+    fn take_doubles(&mut self) -> Vec<Track<T>> {
+        let mut taken = Vec::new();
         let mut index = 0;
         while index < self.tracks.len() {
             let (older, rest) = self.tracks.split_at(index);
@@ -136,11 +139,25 @@ impl<T: Default> Tracker<T> {
                     .iter()
                     .any(|t| t.visible && iou(&t.bbox, &rest[0].bbox) > SAME_FACE_IOU);
             if double {
-                self.tracks.remove(index);
+                taken.push(self.tracks.remove(index));
             } else {
                 index += 1;
             }
         }
+        taken
+    }
+
+    /// The smallest faces beyond `max`, which may have been lowered.
+    fn take_surplus(&mut self, max: usize) -> Vec<Track<T>> {
+        let mut taken = Vec::new();
+        while self.visible().count() > max {
+            let visible = self.tracks.iter().enumerate().filter(|(_, t)| t.visible);
+            let Some((index, _)) = visible.min_by(|a, b| area(&a.1.bbox).total_cmp(&area(&b.1.bbox))) else {
+                break;
+            };
+            taken.push(self.tracks.remove(index));
+        }
+        taken
     }
 
     fn find<F: FaceFinder>(&mut self, finder: &mut F, time: u64, policy: &Policy) -> Result<(), F::Error> {
@@ -369,9 +386,11 @@ mod tests {
         tracker.update(&mut scene, 0, &POLICY).unwrap();
         let sides: Vec<f32> = tracker.visible().map(|t| t.bbox[2] - t.bbox[0]).collect();
         assert_eq!(sides, [90.0, 60.0]);
-        tracker
-            .update(&mut scene, 1, &Policy { max_faces: 0, ..POLICY })
-            .unwrap();
+        let one = Policy { max_faces: 1, ..POLICY };
+        let ended = tracker.update(&mut scene, 1, &one).unwrap();
+        assert_eq!(ended.len(), 1, "the limit was lowered: the smaller one ends");
+        let sides: Vec<f32> = tracker.visible().map(|t| t.bbox[2] - t.bbox[0]).collect();
+        assert_eq!(sides, [90.0]);
         assert_eq!(scene.detections, 1, "no room, no search");
     }
 
@@ -410,8 +429,9 @@ mod tests {
         for track in &mut wide.tracks {
             track.mesh = square(250.0, 100.0, 500.0, 0.9);
         }
-        wide.update(&mut scene, 1, &POLICY).unwrap();
+        let ended = wide.update(&mut scene, 1, &POLICY).unwrap();
         assert_eq!(ids(&wide), [1]);
+        assert_eq!(ended[0].id, 2, "who saw it start shall see it end");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! One file of the log, in whichever format, with errors as GStreamer posts them.
 
 use super::{Format, SyncMode};
-use chrono::{Local, NaiveDateTime, TimeZone};
+use chrono::{DateTime, Local, NaiveDateTime, Utc};
 use nunchi_events::{
     Event,
     xml::{LogFrame, MergedWriter, OnvifFrame, OnvifWriter, SessionWriter, SyncPolicy, WriteError},
@@ -15,12 +15,12 @@ pub enum LogFile {
 }
 
 impl LogFile {
-    /// Makes the file. `start` is local time.
+    /// Makes the file. Times are given in UTC; the file has local ones, as its format wants, but for ONVIF's.
     pub fn create(
         path: &Path,
         format: Format,
         root: &str,
-        start: NaiveDateTime,
+        start: DateTime<Utc>,
         sync: SyncMode,
     ) -> Result<Self, gst::ErrorMessage> {
         let sync = match sync {
@@ -28,7 +28,7 @@ impl LogFile {
             SyncMode::Frame => SyncPolicy::EveryAppend,
         };
         match format {
-            Format::Session => SessionWriter::create(path, root, start, sync).map(Self::Session),
+            Format::Session => SessionWriter::create(path, root, local(start), sync).map(Self::Session),
             Format::Merged => MergedWriter::create(path, sync).map(Self::Merged),
             Format::Onvif => OnvifWriter::create(path, sync).map(Self::Onvif),
         }
@@ -38,13 +38,13 @@ impl LogFile {
     /// Appends what was seen at one moment.
     pub fn append(
         &mut self,
-        timestamp: NaiveDateTime,
+        timestamp: DateTime<Utc>,
         elapsed: gst::ClockTime,
         events: &[Event],
     ) -> Result<(), gst::ErrorMessage> {
         let results: Vec<(&str, &str)> = events.iter().map(|e| (e.kind.as_str(), text(e))).collect();
         let frame = LogFrame {
-            timestamp,
+            timestamp: local(timestamp),
             elapsed_seconds: elapsed.seconds_f64(),
             results: &results,
         };
@@ -52,7 +52,7 @@ impl LogFile {
             Self::Session(writer) => writer.append(&frame),
             Self::Merged(writer) => writer.append(&frame),
             Self::Onvif(writer) => writer.append(&OnvifFrame {
-                utc: utc(timestamp),
+                utc: timestamp.naive_utc(),
                 events,
             }),
         }
@@ -68,9 +68,9 @@ impl LogFile {
     }
 
     /// Ends the file; a session gets its end time and duration.
-    pub fn close(self, end: NaiveDateTime) -> Result<(), gst::ErrorMessage> {
+    pub fn close(self, end: DateTime<Utc>) -> Result<(), gst::ErrorMessage> {
         match self {
-            Self::Session(writer) => writer.close(end),
+            Self::Session(writer) => writer.close(local(end)),
             Self::Merged(writer) => writer.close(),
             Self::Onvif(writer) => writer.close(),
         }
@@ -86,12 +86,8 @@ fn text(event: &Event) -> &str {
         .map_or("", |t| t)
 }
 
-/// The moment of a local time. In the hour that a clock put back repeats, the first is meant.
-fn utc(local: NaiveDateTime) -> NaiveDateTime {
-    Local
-        .from_local_datetime(&local)
-        .earliest()
-        .map_or(local, |t| t.naive_utc())
+fn local(time: DateTime<Utc>) -> NaiveDateTime {
+    time.with_timezone(&Local).naive_local()
 }
 
 fn error(error: &WriteError) -> gst::ErrorMessage {

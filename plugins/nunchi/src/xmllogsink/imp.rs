@@ -1,6 +1,6 @@
 use super::{Format, SyncMode};
-use crate::meta;
-use chrono::{Local, NaiveDateTime, TimeDelta};
+use crate::{meta, time::RunningTime};
+use chrono::{DateTime, Local, NaiveDateTime, TimeDelta, TimeZone, Utc};
 use gst::{glib, prelude::*, subclass::prelude::*};
 use gst_base::{prelude::*, subclass::prelude::*};
 use nunchi_events::State as EventState;
@@ -43,16 +43,17 @@ impl Default for Settings {
 struct State {
     settings: Settings,
     location: String,
-    /// `None` after an end of stream, until the next buffer.
+    /// `None` after a rotation, until the next buffer.
     file: Option<LogFile>,
     /// Number of the next file, where the location has a %d.
     index: u32,
     /// Files written so far, the oldest first; kept only when `max-files` limits them.
     written: VecDeque<PathBuf>,
-    /// Wall-clock time at running time zero.
-    origin: Option<NaiveDateTime>,
+    /// Wall-clock time at running time zero. In UTC, for local time jumps twice a year.
+    origin: Option<DateTime<Utc>>,
     /// Running time of the last buffer, for the end of the session.
     last: gst::ClockTime,
+    running_time: RunningTime,
 }
 
 #[derive(Default)]
@@ -76,20 +77,20 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl State {
     /// Wall-clock time of a running time. The first buffer ties the two; what is read faster than real time keeps its pace.
-    fn time(&mut self, running_time: gst::ClockTime) -> NaiveDateTime {
+    fn time(&mut self, running_time: gst::ClockTime) -> DateTime<Utc> {
         let origin = *self.origin.get_or_insert_with(|| {
             // The file that was made to see whether it can be says when the element started. The session starts at running
             // time zero, so that its duration is that of a video recorded beside it.
             self.file = None;
             self.index = 0;
             self.written.clear();
-            after(Local::now().naive_local(), running_time, -1)
+            after(Utc::now(), running_time, -1)
         });
         after(origin, running_time, 1)
     }
 
     /// The current file, made when there is none.
-    fn file(&mut self, now: NaiveDateTime) -> Result<&mut LogFile, gst::ErrorMessage> {
+    fn file(&mut self, now: DateTime<Utc>) -> Result<&mut LogFile, gst::ErrorMessage> {
         if self.file.is_none() {
             let path = PathBuf::from(numbered(&self.location, self.index));
             let file = LogFile::create(
@@ -116,30 +117,19 @@ impl State {
 
     fn close(&mut self) -> Result<(), gst::ErrorMessage> {
         // Without a single buffer nothing ties running time to the wall.
-        let end = self
-            .origin
-            .map_or_else(|| Local::now().naive_local(), |origin| after(origin, self.last, 1));
+        let end = self.origin.map_or_else(Utc::now, |origin| after(origin, self.last, 1));
         self.file.take().map_or(Ok(()), |file| file.close(end))
     }
 }
 
 /// `time` plus or minus a running time, in whole microseconds: that is what the log shows.
-fn after(time: NaiveDateTime, running_time: gst::ClockTime, sign: i64) -> NaiveDateTime {
+fn after(time: DateTime<Utc>, running_time: gst::ClockTime, sign: i64) -> DateTime<Utc> {
     let micros = i64::try_from(running_time.useconds()).unwrap_or(i64::MAX);
     time.checked_add_signed(TimeDelta::microseconds(micros.saturating_mul(sign)))
         .unwrap_or(time)
 }
 
 impl XmlLogSink {
-    fn running_time(&self, buffer: &gst::BufferRef) -> Option<gst::ClockTime> {
-        let segment = self.obj().segment();
-        let segment = segment.downcast_ref::<gst::ClockTime>()?;
-        buffer
-            .pts()
-            .or(buffer.dts())
-            .and_then(|pts| segment.to_running_time(pts))
-    }
-
     /// Writes the events of a buffer as one frame of the log.
     fn log(&self, buffer: &gst::BufferRef) -> Result<(), gst::ErrorMessage> {
         let mut guard = lock(&self.state);
@@ -149,7 +139,7 @@ impl XmlLogSink {
                 ("the element was not started")
             ));
         };
-        let running_time = self.running_time(buffer).unwrap_or(state.last);
+        let running_time = state.running_time.of(buffer, &self.obj().segment(), &*self.obj());
         state.last = running_time;
         let timestamp = state.time(running_time);
         let start = if state.index == 0 {
@@ -378,12 +368,21 @@ impl BaseSinkImpl for XmlLogSink {
         }
         let origin = match settings.start_time.as_deref().filter(|t| !t.is_empty()) {
             None => None,
-            Some(text) => Some(text.parse::<NaiveDateTime>().map_err(|e| {
-                gst::error_msg!(
-                    gst::ResourceError::Settings,
-                    ("start-time '{text}' is no time such as 2025-10-18T17:34:26.292100: {e}")
+            Some(text) => {
+                let local = text.parse::<NaiveDateTime>().map_err(|e| {
+                    gst::error_msg!(
+                        gst::ResourceError::Settings,
+                        ("start-time '{text}' is no time such as 2025-10-18T17:34:26.292100: {e}")
+                    )
+                })?;
+                // In the hour that a clock put back repeats, the first is meant; in the one that it skips, UTC will do.
+                Some(
+                    Local
+                        .from_local_datetime(&local)
+                        .earliest()
+                        .map_or(local.and_utc(), |t| t.to_utc()),
                 )
-            })?),
+            }
         };
         *lock(&self.counters) = Counters::default();
         let mut state = State {
@@ -394,9 +393,10 @@ impl BaseSinkImpl for XmlLogSink {
             written: VecDeque::new(),
             origin,
             last: gst::ClockTime::ZERO,
+            running_time: RunningTime::default(),
         };
         // A folder that cannot be written is reported now, not in the middle of a recording.
-        let now = origin.unwrap_or_else(|| Local::now().naive_local());
+        let now = origin.unwrap_or_else(Utc::now);
         state.file(now)?;
         *lock(&self.state) = Some(state);
         Ok(())
@@ -406,16 +406,6 @@ impl BaseSinkImpl for XmlLogSink {
         let result = self.close();
         lock(&self.state).take();
         result
-    }
-
-    fn event(&self, event: gst::Event) -> bool {
-        if matches!(event.view(), gst::EventView::Eos(_))
-            && let Err(error) = self.close()
-        {
-            self.post_error_message(error);
-            return false;
-        }
-        self.parent_event(event)
     }
 
     fn render(&self, buffer: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
