@@ -16,23 +16,30 @@ fn init() {
     gstnunchi::plugin_register_static().unwrap();
 }
 
-/// Every event of the clip as the analyser reports it, with its time in milliseconds.
-fn unthrottled() -> Vec<(u64, Event)> {
-    let pipeline = gst::parse::launch(&format!(
-        "filesrc location=\"{}\" ! decodebin ! hailoface ! appsink name=sink sync=false",
-        root().join("media/sample.mp4").display()
-    ))
-    .unwrap()
-    .downcast::<gst::Pipeline>()
-    .unwrap();
+/// Plays a file through the elements and shows every sample that arrives.
+fn each_sample(file: &Path, elements: &str, mut see: impl FnMut(gst::Sample)) {
+    let line = format!(
+        "filesrc location=\"{}\" ! decodebin ! {elements} ! appsink name=sink sync=false",
+        file.display()
+    );
+    let pipeline = gst::parse::launch(&line).unwrap().downcast::<gst::Pipeline>().unwrap();
     let sink = pipeline
         .by_name("sink")
         .unwrap()
         .downcast::<gst_app::AppSink>()
         .unwrap();
     pipeline.set_state(gst::State::Playing).unwrap();
-    let mut all = Vec::new();
     while let Some(sample) = sink.try_pull_sample(gst::ClockTime::from_seconds(60)) {
+        see(sample);
+    }
+    assert!(sink.is_eos(), "{line}");
+    pipeline.set_state(gst::State::Null).unwrap();
+}
+
+/// Every event of the clip as the analyser reports it, with its time in milliseconds.
+fn unthrottled() -> Vec<(u64, Event)> {
+    let mut all = Vec::new();
+    each_sample(&root().join("media/sample.mp4"), "hailoface", |sample| {
         let buffer = sample.buffer().unwrap();
         let segment = sample.segment().unwrap().downcast_ref::<gst::ClockTime>().unwrap();
         let time = segment.to_running_time(buffer.pts()).unwrap().mseconds();
@@ -41,9 +48,7 @@ fn unthrottled() -> Vec<(u64, Event)> {
                 .iter()
                 .filter_map(|s| Some((time, meta::event::from_structure(s)?))),
         );
-    }
-    assert!(sink.is_eos());
-    pipeline.set_state(gst::State::Null).unwrap();
+    });
     all
 }
 
@@ -70,24 +75,10 @@ fn logged(path: &Path) -> Vec<(String, String, String)> {
 }
 
 fn decoded_frames(path: &Path) -> Vec<gst::Sample> {
-    let pipeline = gst::parse::launch(&format!(
-        "filesrc location=\"{}\" ! decodebin ! videoconvert ! video/x-raw,format=I420 ! appsink name=sink sync=false",
-        path.display()
-    ))
-    .unwrap()
-    .downcast::<gst::Pipeline>()
-    .unwrap();
-    let sink = pipeline
-        .by_name("sink")
-        .unwrap()
-        .downcast::<gst_app::AppSink>()
-        .unwrap();
-    pipeline.set_state(gst::State::Playing).unwrap();
     let mut frames = Vec::new();
-    while let Some(sample) = sink.try_pull_sample(gst::ClockTime::from_seconds(60)) {
-        frames.push(sample);
-    }
-    pipeline.set_state(gst::State::Null).unwrap();
+    each_sample(path, "videoconvert ! video/x-raw,format=I420", |sample| {
+        frames.push(sample)
+    });
     frames
 }
 
