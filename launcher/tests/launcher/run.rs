@@ -181,19 +181,40 @@ fn secrets_are_used_and_never_shown() {
 #[test]
 fn logs_are_merged_at_the_end() {
     let p = Place::new();
-    let frame = |t: &str, m: &str| {
+    let log = |second: u32, message: &str| {
         format!(
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<face_session start_time=\"2026-01-01 10:00:00\">\n  <frame timestamp=\"{t}\" elapsed_seconds=\"1.0\">\n    <result type=\"smile\">{m}</result>\n  </frame>\n</face_session>\n"
+            "<?xml version='1.0' encoding='utf-8'?>\n<face_session start_time=\"2026-01-01T10:00:00\">\
+             <frame timestamp=\"2026-01-01T10:00:0{second}\" elapsed_seconds=\"{second}.0\"><analysis>\
+             <result type=\"smile\" message=\"{message}\" /></analysis></frame></face_session>"
         )
     };
-    p.write("r/xml/a.xml", frame("2026-01-01 10:00:02", "second"));
-    p.write("r/xml/b.xml", frame("2026-01-01 10:00:01", "first"));
+    p.write("r/xml/a.xml", log(2, "second"));
+    p.write("r/xml/b.xml", log(1, "first"));
     p.pipeline(
         "fakesrc num-buffers=1 ! fakesink",
         "on_stop: [{merge-xml: {inputs: [xml/a.xml, xml/b.xml], output: all/log.xml}}]\noutputs: {log: all/log.xml}",
     );
     p.nunchi(&["run", "p.yaml", "--run-dir", "r"]).succeeds();
-    assert!(p.path("r/all/log.xml").exists());
+    let merged = nunchi_events::xml::read(p.path("r/all/log.xml")).unwrap();
+    let messages: Vec<&str> = merged
+        .frames
+        .iter()
+        .flat_map(|frame| &frame.results)
+        .map(|result| result.message.as_str())
+        .collect();
+    assert_eq!(messages, ["first", "second"], "in the order of time");
+}
+
+#[test]
+fn a_log_that_cannot_be_merged_is_named() {
+    let p = Place::new();
+    p.write("r/xml/a.xml", "no log".to_owned());
+    p.pipeline(
+        "fakesrc num-buffers=1 ! fakesink",
+        "on_stop: [{merge-xml: {inputs: [xml/a.xml], output: all/log.xml}}]",
+    );
+    p.nunchi(&["run", "p.yaml", "--run-dir", "r"])
+        .fails(73, &["merge-xml into", "a.xml"]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::{
     error::Error,
     fs,
     io::{self, Write},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use chrono::{NaiveDateTime, TimeDelta};
@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let after = resident_kib()?;
     let bytes = log.bytes();
     let clock = Instant::now();
-    log.close(start + TimeDelta::hours(10))?;
+    log.close(start + TimeDelta::hours(10), Duration::from_secs(36_000))?;
 
     let mut out = io::stdout();
     writeln!(

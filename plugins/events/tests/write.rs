@@ -9,6 +9,7 @@ use std::{
     },
     path::Path,
     process::Command,
+    time::Duration,
 };
 
 use chrono::{NaiveDate, NaiveDateTime, TimeDelta};
@@ -72,7 +73,8 @@ fn bytes_are_those_of_elementtree() {
     append_golden_frames(&mut log);
     assert_eq!(fs::read_to_string(&path).unwrap(), include_str!("data/session.xml"));
     assert_eq!(log.bytes(), fs::metadata(&path).unwrap().len());
-    log.close(time("2025-10-18T17:35:00")).unwrap();
+    log.close(time("2025-10-18T17:35:00"), Duration::from_millis(33_708))
+        .unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), include_str!("data/closed.xml"));
 }
 
@@ -95,7 +97,7 @@ fn an_empty_session_can_be_closed() {
     let path = folder.path().join("log.xml");
     create(&path)
         .unwrap()
-        .close(start() + TimeDelta::milliseconds(1250))
+        .close(start() + TimeDelta::milliseconds(1250), Duration::from_millis(1250))
         .unwrap();
     let text = fs::read_to_string(&path).unwrap();
     assert!(
@@ -105,11 +107,17 @@ fn an_empty_session_can_be_closed() {
 }
 
 #[test]
-fn a_clock_that_was_set_back_gives_no_negative_duration() {
+fn the_duration_stands_though_summer_time_ends() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log.xml");
-    create(&path).unwrap().close(start() - TimeDelta::hours(1)).unwrap();
-    assert!(fs::read_to_string(&path).unwrap().contains("duration_seconds=\"0.0\""));
+    let end = start() - TimeDelta::minutes(30);
+    create(&path).unwrap().close(end, Duration::from_secs(1800)).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(
+        text.ends_with("end_time=\"2025-10-18T17:04:26.292100\" duration_seconds=\"1800.0\" />"),
+        "{text}"
+    );
+    assert_eq!(read(&path).unwrap().end_time, Some(end));
 }
 
 #[test]
@@ -138,7 +146,7 @@ fn long_sessions_stay_whole_over_page_boundaries_and_close() {
         .unwrap();
     }
     let open = read(&path).unwrap();
-    log.close(start()).unwrap();
+    log.close(start(), Duration::ZERO).unwrap();
     let closed = read(&path).unwrap();
     assert_eq!(closed.end_time, Some(start()));
     assert_eq!(closed.frames, open.frames);
@@ -398,7 +406,10 @@ fn closing_without_room_keeps_the_log() {
     // The folder is gone from where it was, so the second copy has no place.
     let moved = folder.path().join("moved");
     fs::rename(&inner, &moved).unwrap();
-    assert!(matches!(log.close(start()), Err(WriteError::Folder { .. })));
+    assert!(matches!(
+        log.close(start(), Duration::ZERO),
+        Err(WriteError::Folder { .. })
+    ));
     assert_eq!(read(moved.join("log.xml")).unwrap().frames.len(), 1);
 }
 
@@ -410,7 +421,7 @@ fn logs_can_be_read_by_others() {
     fs::write(&plain, "").unwrap();
     create(&path).unwrap();
     assert_eq!(mode(&path), mode(&plain));
-    create(&path).unwrap().close(start()).unwrap();
+    create(&path).unwrap().close(start(), Duration::ZERO).unwrap();
     assert_eq!(mode(&path), mode(&plain));
 }
 

@@ -557,3 +557,15 @@ fn end_of_stream_first_and_twice_leaves_an_empty_session() {
     let session = xml::read(&log.path).unwrap();
     assert!(session.frames.is_empty() && session.end_time.is_some());
 }
+
+#[test]
+fn padded_rows_are_welcome() {
+    let log = log("log.xml");
+    let h = harness(&log.path, "");
+    let caps: gst::Caps = "video/x-raw,format=I420,width=64,height=48,framerate=30/1"
+        .parse()
+        .unwrap();
+    let mut query = gst::query::Allocation::new(Some(&caps), false);
+    assert!(h.element().unwrap().static_pad("sink").unwrap().query(&mut query));
+    assert!(query.find_allocation_meta::<gst_video::VideoMeta>().is_some());
+}

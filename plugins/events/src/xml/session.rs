@@ -1,6 +1,6 @@
 //! The session log and the merged log: frames with their results.
 
-use std::{fmt::Write, path::Path};
+use std::{fmt::Write, path::Path, time::Duration};
 
 use chrono::NaiveDateTime;
 
@@ -80,15 +80,16 @@ impl SessionWriter {
         self.frames.file.bytes()
     }
 
-    /// Ends the session at `end` (local time). A duration below zero, from a clock that was set back, becomes 0.
+    /// Ends the session at `end` (local time). The duration is given apart, because local time jumps where summer time
+    /// begins or ends.
     ///
     /// # Errors
     /// No room for the second copy that this needs for a moment; the log then stays complete but without the end's attributes.
-    pub fn close(self, end: NaiveDateTime) -> Result<(), WriteError> {
+    pub fn close(self, end: NaiveDateTime, duration: Duration) -> Result<(), WriteError> {
         let mut head = session_head(&self.root, self.start);
         head.push_str(" end_time=\"");
         push_iso(&mut head, end);
-        let seconds = (end - self.start).as_seconds_f64().max(0.0);
+        let seconds = duration.as_secs_f64();
         let _ = write!(head, "\" duration_seconds=\"{seconds:.1}\""); // a String takes everything
         self.frames.file.finish_with_head(&head)
     }

@@ -7,7 +7,9 @@ use std::time::Duration;
 use tract_onnx::prelude::*;
 
 use super::share::Shared;
-use super::{EngineError, EngineKind, EngineStatus, ModelSource, Network, Request, TensorInfo, TensorMut, TensorRef};
+use super::{
+    EngineError, EngineKind, EngineStatus, ModelSource, Network, Request, TensorInfo, TensorMut, TensorRef, only_slot,
+};
 
 const KIND: EngineKind = EngineKind::Embedded;
 
@@ -26,6 +28,7 @@ struct Embedded {
     input_tensors: Vec<Arc<Tensor>>,
     output_tensors: TVec<TValue>,
     submitted: bool,
+    note: Option<String>,
 }
 
 pub(super) fn load(request: &Request<'_>) -> Result<Box<dyn Network>, EngineError> {
@@ -45,11 +48,13 @@ pub(super) fn load(request: &Request<'_>) -> Result<Box<dyn Network>, EngineErro
         .iter()
         .map(|info| Tensor::zero::<f32>(&info.shape).map(Arc::new));
     let input_tensors = input_tensors.collect::<TractResult<_>>().map_err(inference)?;
+    let threads = request.options.threads;
     Ok(Box::new(Embedded {
         compiled,
         input_tensors,
         output_tensors: TVec::new(),
         submitted: false,
+        note: (threads > 1).then(|| format!("engine=embedded runs on one thread: threads={threads} has no effect")),
     }))
 }
 
@@ -124,6 +129,10 @@ impl Network for Embedded {
         "CPU"
     }
 
+    fn note(&self) -> Option<&str> {
+        self.note.as_deref()
+    }
+
     fn inputs(&self) -> &[TensorInfo] {
         &self.compiled.inputs
     }
@@ -137,7 +146,7 @@ impl Network for Embedded {
     }
 
     fn input(&mut self, slot: usize, index: usize) -> Result<TensorMut<'_>, EngineError> {
-        only_slot(slot)?;
+        only_slot(KIND, slot)?;
         let tensor = self
             .input_tensors
             .get_mut(index)
@@ -152,7 +161,7 @@ impl Network for Embedded {
 
     /// Runs at once, on the calling thread.
     fn submit(&mut self, slot: usize) -> Result<(), EngineError> {
-        only_slot(slot)?;
+        only_slot(KIND, slot)?;
         let inputs = self
             .input_tensors
             .iter()
@@ -164,7 +173,7 @@ impl Network for Embedded {
     }
 
     fn complete(&mut self, slot: usize, _timeout: Duration) -> Result<(), EngineError> {
-        only_slot(slot)?;
+        only_slot(KIND, slot)?;
         if std::mem::take(&mut self.submitted) {
             Ok(())
         } else {
@@ -173,21 +182,13 @@ impl Network for Embedded {
     }
 
     fn output(&self, slot: usize, index: usize) -> Result<TensorRef<'_>, EngineError> {
-        only_slot(slot)?;
+        only_slot(KIND, slot)?;
         let tensor = self.output_tensors.get(index).ok_or_else(|| failed("no such output"))?;
         tensor
             .try_as_plain_ram()
             .and_then(|view| view.as_slice::<f32>())
             .map(TensorRef::F32)
             .map_err(inference)
-    }
-}
-
-fn only_slot(slot: usize) -> Result<(), EngineError> {
-    if slot == 0 {
-        Ok(())
-    } else {
-        Err(failed(&format!("slot {slot} of 1")))
     }
 }
 

@@ -186,6 +186,18 @@ pub enum EngineError {
     Inference { engine: EngineKind, reason: String },
 }
 
+/// For engines that have one slot.
+#[cfg(any(feature = "onnxruntime", feature = "embedded-engine"))]
+fn only_slot(engine: EngineKind, slot: usize) -> Result<(), EngineError> {
+    if slot == 0 {
+        return Ok(());
+    }
+    Err(EngineError::Inference {
+        engine,
+        reason: format!("slot {slot} of 1"),
+    })
+}
+
 /// A loaded model. See the [module documentation](self).
 pub trait Network: Send {
     /// What really runs it.

@@ -16,7 +16,9 @@ use ort::session::{IoBinding, Session};
 use ort::value::{Outlet, Tensor, TensorElementType, ValueType};
 
 use super::library::Search;
-use super::{Device, EngineError, EngineKind, EngineStatus, Network, Request, TensorInfo, TensorMut, TensorRef};
+use super::{
+    Device, EngineError, EngineKind, EngineStatus, Network, Request, TensorInfo, TensorMut, TensorRef, only_slot,
+};
 
 const SEARCH: Search = Search {
     name: "ONNX Runtime",
@@ -259,7 +261,7 @@ impl Network for OnnxRuntime {
     }
 
     fn input(&mut self, slot: usize, index: usize) -> Result<TensorMut<'_>, EngineError> {
-        only_slot(slot)?;
+        only_slot(KIND, slot)?;
         let tensor = self
             .input_tensors
             .get_mut(index)
@@ -269,14 +271,14 @@ impl Network for OnnxRuntime {
 
     /// Runs at once: the runtime has no queue that could be waited on with a bound.
     fn submit(&mut self, slot: usize) -> Result<(), EngineError> {
-        only_slot(slot)?;
+        only_slot(KIND, slot)?;
         self.run().map_err(inference)?;
         self.submitted = true;
         Ok(())
     }
 
     fn complete(&mut self, slot: usize, _timeout: Duration) -> Result<(), EngineError> {
-        only_slot(slot)?;
+        only_slot(KIND, slot)?;
         if std::mem::take(&mut self.submitted) {
             Ok(())
         } else {
@@ -285,17 +287,9 @@ impl Network for OnnxRuntime {
     }
 
     fn output(&self, slot: usize, index: usize) -> Result<TensorRef<'_>, EngineError> {
-        only_slot(slot)?;
+        only_slot(KIND, slot)?;
         let tensor = self.output_tensors.get(index).ok_or_else(|| failed("no such output"))?;
         Ok(TensorRef::F32(tensor.extract_tensor().1))
-    }
-}
-
-fn only_slot(slot: usize) -> Result<(), EngineError> {
-    if slot == 0 {
-        Ok(())
-    } else {
-        Err(failed(&format!("slot {slot} of 1")))
     }
 }
 

@@ -1,7 +1,7 @@
 //! OpenVINO through its C library, opened at run time.
 
-use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use openvino::{
@@ -25,6 +25,8 @@ const KIND: EngineKind = EngineKind::OpenVino;
 
 static MODELS: Shared<Compiled> = Shared::new();
 static LIBRARY: Mutex<Option<Library>> = Mutex::new(None);
+/// What the binding has opened: it keeps the first file for the life of the process, whatever it is asked for later.
+static BOUND: OnceLock<PathBuf> = OnceLock::new();
 
 /// The opened library and its one core.
 struct Library {
@@ -95,7 +97,11 @@ fn open(path: &Path) -> Result<Library, String> {
         // SAFETY: the symbol is only looked up, never called through this type.
         unsafe { library.get::<*const ()>(symbol) }.map_err(|error| error.to_string())?;
     }
+    if let Some(bound) = BOUND.get().filter(|bound| *bound != path) {
+        return Err(format!("this process already uses {}", bound.display()));
+    }
     openvino_sys::library::load_from(path)?;
+    BOUND.get_or_init(|| path.to_owned());
     let core = Core::new().map_err(|error| error.to_string())?;
     let precision = core
         .get_property(

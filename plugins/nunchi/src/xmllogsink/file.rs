@@ -9,7 +9,8 @@ use nunchi_events::{
 use std::path::Path;
 
 pub enum LogFile {
-    Session(SessionWriter),
+    /// With its start, which the duration is counted from.
+    Session(SessionWriter, DateTime<Utc>),
     Merged(MergedWriter),
     Onvif(OnvifWriter),
 }
@@ -28,7 +29,9 @@ impl LogFile {
             SyncMode::Frame => SyncPolicy::EveryAppend,
         };
         match format {
-            Format::Session => SessionWriter::create(path, root, local(start), sync).map(Self::Session),
+            Format::Session => {
+                SessionWriter::create(path, root, local(start), sync).map(|writer| Self::Session(writer, start))
+            }
             Format::Merged => MergedWriter::create(path, sync).map(Self::Merged),
             Format::Onvif => OnvifWriter::create(path, sync).map(Self::Onvif),
         }
@@ -49,7 +52,7 @@ impl LogFile {
             results: &results,
         };
         match self {
-            Self::Session(writer) => writer.append(&frame),
+            Self::Session(writer, _) => writer.append(&frame),
             Self::Merged(writer) => writer.append(&frame),
             Self::Onvif(writer) => writer.append(&OnvifFrame {
                 utc: timestamp.naive_utc(),
@@ -61,7 +64,7 @@ impl LogFile {
 
     pub fn bytes(&self) -> u64 {
         match self {
-            Self::Session(writer) => writer.bytes(),
+            Self::Session(writer, _) => writer.bytes(),
             Self::Merged(writer) => writer.bytes(),
             Self::Onvif(writer) => writer.bytes(),
         }
@@ -70,7 +73,10 @@ impl LogFile {
     /// Ends the file; a session gets its end time and duration.
     pub fn close(self, end: DateTime<Utc>) -> Result<(), gst::ErrorMessage> {
         match self {
-            Self::Session(writer) => writer.close(local(end)),
+            Self::Session(writer, start) => {
+                // A clock that was set back makes it negative: 0 then.
+                writer.close(local(end), (end - start).to_std().unwrap_or_default())
+            }
             Self::Merged(writer) => writer.close(),
             Self::Onvif(writer) => writer.close(),
         }

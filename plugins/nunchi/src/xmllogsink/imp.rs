@@ -408,6 +408,12 @@ impl BaseSinkImpl for XmlLogSink {
         result
     }
 
+    /// Nothing here looks at pixels, so rows may be padded as the producer likes: a decoder beside a tee need not copy.
+    fn propose_allocation(&self, query: &mut gst::query::Allocation) -> Result<(), gst::LoggableError> {
+        query.add_allocation_meta::<gst_video::VideoMeta>(None);
+        self.parent_propose_allocation(query)
+    }
+
     fn render(&self, buffer: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
         self.log(buffer).map(|()| gst::FlowSuccess::Ok).map_err(|error| {
             self.post_error_message(error);
