@@ -17,7 +17,11 @@ for manifest in plugins/*/fuzz/Cargo.toml launcher/fuzz/Cargo.toml; do
     for target in $(tools/cargo fuzz list --fuzz-dir "$folder"); do
         count=$((count + 1))
         echo "[$count] $folder: $target, $seconds s"
-        tools/cargo fuzz run --fuzz-dir "$folder" --sanitizer none "$target" -- -max_total_time="$seconds" -rss_limit_mb=2048
+        # What is found goes into the first folder; the seeds in the tree are only read.
+        corpora=("target/fuzz-corpus/$target")
+        mkdir -p "${corpora[0]}"
+        [ -d "$folder/corpus/$target" ] && corpora+=("$folder/corpus/$target")
+        tools/cargo fuzz run --fuzz-dir "$folder" --sanitizer none "$target" "${corpora[@]}" -- -max_total_time="$seconds" -rss_limit_mb=2048
     done
 done
 [ "$count" != 0 ] || { echo 'no fuzz targets' >&2 && exit 1; }
