@@ -54,7 +54,7 @@ fn own_program() -> Result<PathBuf, Failure> {
     std::env::current_exe().map_err(|e| Failure::new(Exit::Internal, format!("cannot find the own executable: {e}")))
 }
 
-/// One thread is enough for waiting; it must be the main thread, since children die with the thread that made them.
+/// One thread is enough for waiting.
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()

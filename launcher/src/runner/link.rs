@@ -1,15 +1,19 @@
 //! The runner's ends of the outside world: the supervisor's socket and signals, both brought into one channel.
 
+use std::cell::RefCell;
 use std::io::{self, Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
-use std::sync::Mutex;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
+use crate::exit::Exit;
 use crate::ipc::{self, Decoder, FromRunner, ToRunner};
 
-/// A supervisor that does not read for so long is as good as gone.
-const WRITE_BOUND: Duration = Duration::from_secs(5);
+/// The last message may wait so long for a supervisor that does not read.
+const FINISH_BOUND: Duration = Duration::from_secs(5);
+/// Bytes that wait for a supervisor that does not read (it was stopped by Ctrl-Z, say); messages beyond are dropped.
+const MAX_PENDING: usize = 1024 * 1024;
 /// After SIGTERM the pipeline has this long to let go of its devices and files.
 const TERMINATE_BOUND: Duration = Duration::from_secs(2);
 /// After the supervisor is gone the pipeline has this long for its end-of-stream.
@@ -27,7 +31,9 @@ pub enum Wish {
 
 /// The connection to the supervisor.
 pub struct Link {
-    stream: Mutex<UnixStream>,
+    stream: UnixStream,
+    /// What the socket had no room for yet. Always whole messages but for the first one's beginning.
+    pending: RefCell<Vec<u8>>,
     wishes: Receiver<Wish>,
 }
 
@@ -37,8 +43,11 @@ pub fn block_signals() -> libc::sigset_t {
     unsafe {
         let mut set: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&mut set);
-        libc::sigaddset(&mut set, libc::SIGINT);
-        libc::sigaddset(&mut set, libc::SIGTERM);
+        for signal in [libc::SIGINT, libc::SIGTERM] {
+            // One that was ignored by whoever started the launcher would never reach `sigwait`.
+            libc::signal(signal, libc::SIG_DFL);
+            libc::sigaddset(&mut set, signal);
+        }
         libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
         set
     }
@@ -46,7 +55,7 @@ pub fn block_signals() -> libc::sigset_t {
 
 impl Link {
     pub fn start(stream: UnixStream, signals: libc::sigset_t) -> io::Result<Self> {
-        stream.set_write_timeout(Some(WRITE_BOUND))?;
+        stream.set_write_timeout(Some(FINISH_BOUND))?;
         let (sender, wishes) = mpsc::channel();
         let (reader, for_signals) = (stream.try_clone()?, sender.clone());
         // Neither thread is joined: both wait for the outside as long as the process lives.
@@ -57,16 +66,35 @@ impl Link {
             .name("signals".into())
             .spawn(move || wait_signals(signals, &for_signals))?;
         Ok(Self {
-            stream: Mutex::new(stream),
+            stream,
+            pending: RefCell::default(),
             wishes,
         })
     }
 
-    /// Sends a message. A supervisor that is gone is noticed by the reading side.
+    /// Sends a message, without waiting: a supervisor that is held up must not hold up the pipeline.
     pub fn send(&self, message: &FromRunner) {
-        if let (Ok(bytes), Ok(mut stream)) = (ipc::encode(message), self.stream.lock()) {
-            let _ = stream.write_all(&bytes);
+        let Ok(bytes) = ipc::encode(message) else { return };
+        let mut pending = self.pending.borrow_mut();
+        if pending.len() + bytes.len() <= MAX_PENDING {
+            pending.extend(bytes);
         }
+        let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+        while !pending.is_empty() {
+            // SAFETY: the descriptor is open, and pointer and length are those of the buffer.
+            let sent = unsafe { libc::send(self.stream.as_raw_fd(), pending.as_ptr().cast(), pending.len(), flags) };
+            // A supervisor that is gone is noticed by the reading side.
+            let Ok(sent) = usize::try_from(sent) else { return };
+            pending.drain(..sent);
+        }
+    }
+
+    /// Sends the last message, and all that waits still.
+    pub fn finish(&self, message: &FromRunner) {
+        let mut pending = self.pending.take();
+        pending.extend(ipc::encode(message).unwrap_or_default());
+        // A supervisor that is gone needs no last message.
+        let _ = (&self.stream).write_all(&pending);
     }
 
     /// The next wish, if one comes in time.
@@ -120,7 +148,43 @@ fn wait_signals(set: libc::sigset_t, wishes: &Sender<Wish>) {
         if signal == libc::SIGTERM {
             std::thread::sleep(TERMINATE_BOUND);
             // SAFETY: plain system call; ends the process without running what hangs.
-            unsafe { libc::_exit(128 + libc::SIGTERM) };
+            unsafe { libc::_exit(i32::from(Exit::Interrupted.code())) };
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_supervisor_that_is_held_up_neither_blocks_nor_gets_half_messages() {
+        let (mut theirs, ours) = UnixStream::pair().unwrap();
+        let (_wishes, never) = mpsc::channel();
+        let link = Link {
+            stream: ours,
+            pending: RefCell::default(),
+            wishes: never,
+        };
+        let state = "x".repeat(10_000);
+        for _ in 0..1000 {
+            link.send(&FromRunner::State { state: state.clone() });
+        }
+        assert!(link.pending.borrow().len() <= MAX_PENDING);
+        let reader = std::thread::spawn(move || {
+            let (mut decoder, mut count, mut bytes) = (Decoder::default(), 0, vec![0; 65536]);
+            loop {
+                let n = theirs.read(&mut bytes).unwrap();
+                decoder.push(&bytes[..n]);
+                while let Some(message) = decoder.take::<FromRunner>().unwrap() {
+                    count += 1;
+                    if message == FromRunner::Ready {
+                        return count;
+                    }
+                }
+            }
+        });
+        link.finish(&FromRunner::Ready);
+        assert!(reader.join().unwrap() > 100);
     }
 }

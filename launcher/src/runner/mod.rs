@@ -45,6 +45,7 @@ pub fn main(fd: i32) -> Exit {
     match link.wait(FIRST_MESSAGE) {
         Some(Wish::Message(ToRunner::Start(job))) => run(&link, &job),
         Some(Wish::Message(ToRunner::Check(job))) => check_only(&link, &job),
+        Some(Wish::Interrupt | Wish::Orphaned) => Exit::Interrupted,
         _ => Exit::Internal,
     }
 }
@@ -169,16 +170,14 @@ fn check_only(link: &Link, job: &Job) -> Exit {
     for failure in faults {
         send_failure(link, &redactor, failure);
     }
-    link.send(&FromRunner::Finished {
-        exit,
-        progress: Progress::default(),
-    });
+    let progress = Progress::default();
+    link.finish(&FromRunner::Finished { exit, progress });
     exit
 }
 
 fn run(link: &Link, job: &Job) -> Exit {
     let (line, redactor) = fill(job, false);
-    let _filter = redactor.filter_output();
+    let filter = redactor.filter_output();
     let pipeline = line.and_then(|line| {
         init()?;
         build(&line, job)
@@ -187,15 +186,19 @@ fn run(link: &Link, job: &Job) -> Exit {
         Ok(pipeline) => pipeline,
         Err(failure) => {
             let exit = send_failure(link, &redactor, failure);
-            link.send(&FromRunner::Finished {
-                exit,
-                progress: Progress::default(),
-            });
+            let progress = Progress::default();
+            link.finish(&FromRunner::Finished { exit, progress });
             return exit;
         }
     };
-    let (exit, progress) = watch::run(&pipeline, link, job, &redactor);
-    link.send(&FromRunner::Finished { exit, progress });
+    let end = watch::run(&pipeline, link, job, &redactor);
+    let (exit, progress) = (end.exit, end.progress);
+    link.finish(&FromRunner::Finished { exit, progress });
+    if !end.released {
+        drop(filter);
+        // SAFETY: plain system call; ends the process without waiting for what hangs.
+        unsafe { libc::_exit(i32::from(exit.code())) };
+    }
     exit
 }
 

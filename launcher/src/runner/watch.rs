@@ -1,6 +1,6 @@
 //! Runs a pipeline to its end: bus messages, wishes from outside, progress twice a second.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
@@ -17,9 +17,19 @@ const POLL: gst::ClockTime = gst::ClockTime::from_mseconds(50);
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 /// After a fault in mid-stream: time for what is in the pipeline to be written.
 const DRAIN_BOUND: Duration = Duration::from_secs(3);
+/// For elements to let go of their devices and files when the end is forced.
+const RELEASE_BOUND: Duration = Duration::from_secs(2);
 
-/// Plays the pipeline until it ends; what it ends with, and how far it came.
-pub fn run(pipeline: &gst::Pipeline, link: &Link, job: &Job, redactor: &Redactor) -> (Exit, Progress) {
+/// How a run ended.
+pub struct End {
+    pub exit: Exit,
+    pub progress: Progress,
+    /// Whether the elements let go of their devices and files; else something hangs in them still.
+    pub released: bool,
+}
+
+/// Plays the pipeline until it ends.
+pub fn run(pipeline: &gst::Pipeline, link: &Link, job: &Job, redactor: &Redactor) -> End {
     let mut watch = Watch {
         pipeline,
         link,
@@ -29,17 +39,22 @@ pub fn run(pipeline: &gst::Pipeline, link: &Link, job: &Job, redactor: &Redactor
         streams: watch_streams(pipeline),
         missing: Vec::new(),
         ready: false,
-        fault: None,
-        drained_by: None,
+        ending: None,
     };
-    let exit = watch.play();
+    let mut exit = watch.play();
     let progress = watch.counters.progress(pipeline);
     if exit != Exit::Ok && exit != Exit::Interrupted {
         watch.write_graph("");
     }
-    // May hang in a driver; the supervisor's ladder bounds it.
-    let _ = pipeline.set_state(gst::State::Null);
-    (exit, progress)
+    let released = watch.release(exit == Exit::Interrupted || !watch.has_begun());
+    if !released && exit == Exit::Ok && watch.ready {
+        exit = Exit::Interrupted;
+    }
+    End {
+        exit,
+        progress,
+        released,
+    }
 }
 
 struct Watch<'a> {
@@ -52,8 +67,16 @@ struct Watch<'a> {
     streams: Arc<Mutex<Vec<String>>>,
     missing: Vec<String>,
     ready: bool,
-    fault: Option<Exit>,
-    drained_by: Option<Instant>,
+    ending: Option<Ending>,
+}
+
+/// An end-of-stream is on its way to the sinks.
+#[derive(Clone, Copy)]
+struct Ending {
+    /// `Ok` when it was asked for, else the fault that is its cause.
+    exit: Exit,
+    /// When it is waited for no longer; `None`: as long as the supervisor waits.
+    until: Option<Instant>,
 }
 
 impl Watch<'_> {
@@ -61,16 +84,13 @@ impl Watch<'_> {
         let Some(bus) = self.pipeline.bus() else {
             return Exit::Internal;
         };
-        if self.pipeline.set_state(gst::State::Playing).is_err() {
-            // The reason is on the bus already.
-            while let Some(message) = bus.timed_pop(gst::ClockTime::ZERO) {
-                self.message(&message);
+        // In a thread of its own: an element that hangs in its start must not keep us from hearing a wish.
+        self.pipeline.call_async(|pipeline| {
+            if pipeline.set_state(gst::State::Playing).is_err() {
+                // Comes behind the reason, where an element gave one.
+                gst::element_error!(pipeline, gst::CoreError::StateChange, ["the pipeline cannot start"]);
             }
-            return self.fault.unwrap_or_else(|| {
-                self.fail(Failure::new(Exit::Failed, "the pipeline cannot start"), None, None);
-                Exit::Failed
-            });
-        }
+        });
         let mut next_progress = Instant::now();
         loop {
             if let Some(message) = bus.timed_pop(POLL)
@@ -83,19 +103,50 @@ impl Watch<'_> {
                     return exit;
                 }
             }
-            if !self.ready && self.counters.any_data() {
-                self.ready = true;
-                self.link.send(&FromRunner::Ready);
-            }
+            self.note_ready();
             if Instant::now() >= next_progress {
                 self.link
                     .send(&FromRunner::Progress(self.counters.progress(self.pipeline)));
                 next_progress = Instant::now() + PROGRESS_EVERY;
             }
-            if self.drained_by.is_some_and(|at| Instant::now() >= at) {
-                return self.fault.unwrap_or(Exit::Interrupted);
+            if let Some(Ending { exit, until: Some(at) }) = self.ending
+                && Instant::now() >= at
+            {
+                return exit;
             }
         }
+    }
+
+    fn note_ready(&mut self) {
+        if !self.ready && self.counters.any_data() {
+            self.ready = true;
+            self.link.send(&FromRunner::Ready);
+        }
+    }
+
+    /// Whether anything can have been written: before, every sink waits for its first buffer or holds it.
+    fn has_begun(&self) -> bool {
+        self.ready && self.pipeline.current_state() == gst::State::Playing
+    }
+
+    /// Stops the elements. One that hangs is waited for a while when `forced`, or once the supervisor loses patience.
+    fn release(&self, forced: bool) -> bool {
+        let (done, released) = mpsc::channel();
+        self.pipeline.call_async(move |pipeline| {
+            let _ = pipeline.set_state(gst::State::Null);
+            let _ = done.send(());
+        });
+        let bound = || Some(Instant::now() + RELEASE_BOUND);
+        let mut until = if forced { bound() } else { None };
+        while released.recv_timeout(POLL.into()).is_err() {
+            if until.is_some_and(|at| Instant::now() >= at) {
+                return false;
+            }
+            if let Some(Wish::Interrupt) = self.link.poll() {
+                until = until.or_else(bound);
+            }
+        }
+        true
     }
 
     /// Looks at one message; gives the exit when it ends the run.
@@ -103,16 +154,19 @@ impl Watch<'_> {
         match message.view() {
             gst::MessageView::Eos(_) => {
                 // A clip of a few frames may end before the loop has looked at the counters.
-                if !self.ready && self.counters.any_data() {
-                    self.link.send(&FromRunner::Ready);
-                }
-                return Some(self.fault.unwrap_or(Exit::Ok));
+                self.note_ready();
+                return Some(self.ending.map_or(Exit::Ok, |e| e.exit));
             }
             gst::MessageView::Error(error) => return self.error(error),
             gst::MessageView::Warning(warning) => {
                 let gerror = warning.error();
                 // From here on a branch of the pipeline would wait for ever.
-                if gerror.matches(gst::ParseError::DelayedLink) && self.fault.is_none() {
+                if gerror.matches(gst::ParseError::DelayedLink) {
+                    if let Some(ending) = &mut self.ending {
+                        // Its stream was not found before the end that we sent: no fault of the input.
+                        ending.until = ending.until.or_else(|| Some(Instant::now() + DRAIN_BOUND));
+                        return None;
+                    }
                     let streams = self.found();
                     let failure = errors::no_stream(&self.context(&streams));
                     let source = warning.src().map(|s| s.path_string().to_string());
@@ -131,8 +185,10 @@ impl Watch<'_> {
                 let _ = self.pipeline.recalculate_latency();
             }
             gst::MessageView::ClockLost(_) => {
-                let _ = self.pipeline.set_state(gst::State::Paused);
-                let _ = self.pipeline.set_state(gst::State::Playing);
+                self.pipeline.call_async(|pipeline| {
+                    let _ = pipeline.set_state(gst::State::Paused);
+                    let _ = pipeline.set_state(gst::State::Playing);
+                });
             }
             gst::MessageView::Element(element) => {
                 let structure = element.structure()?;
@@ -165,7 +221,7 @@ impl Watch<'_> {
     }
 
     fn error(&mut self, message: &gst::message::Error) -> Option<Exit> {
-        if self.fault.is_some() {
+        if self.ending.is_some_and(|e| e.exit != Exit::Ok) {
             // The first one is the cause; what follows is its echo.
             return None;
         }
@@ -177,19 +233,34 @@ impl Watch<'_> {
         if !self.ready || exit == Exit::CannotWrite {
             return Some(exit);
         }
-        // What was decoded so far shall be written out: the sinks get an end-of-stream.
+        // What was decoded so far shall be written out.
         self.end_of_stream();
-        self.drained_by = Some(Instant::now() + DRAIN_BOUND);
+        let until = Some(Instant::now() + DRAIN_BOUND);
+        self.ending = Some(Ending { exit, until });
         None
     }
 
     fn wish(&mut self, wish: Wish) -> Option<Exit> {
         match wish {
-            Wish::Interrupt => return Some(self.fault.unwrap_or(Exit::Interrupted)),
+            Wish::Interrupt => {
+                let fault = self.ending.map(|e| e.exit).filter(|e| *e != Exit::Ok);
+                return Some(fault.unwrap_or(Exit::Interrupted));
+            }
             Wish::Message(ToRunner::Stop) | Wish::Orphaned => {
-                // Sinks that have all had their end post it by themselves.
-                if !self.counters.all_eos() {
-                    self.end_of_stream();
+                self.note_ready();
+                if !self.has_begun() {
+                    // Nothing is there to be finished, and an end-of-stream would have to wait for the sinks' start.
+                    return Some(self.ending.map_or(Exit::Ok, |e| e.exit));
+                }
+                if self.ending.is_none() {
+                    self.ending = Some(Ending {
+                        exit: Exit::Ok,
+                        until: None,
+                    });
+                    // Sinks that have all had their end post it by themselves.
+                    if !self.counters.all_eos() {
+                        self.end_of_stream();
+                    }
                 }
             }
             Wish::Message(ToRunner::Set {
@@ -211,11 +282,14 @@ impl Watch<'_> {
         None
     }
 
-    /// From a thread of its own, since a source that is stuck would hold the event up.
+    /// Each source is told in a thread of its own, since one that is stuck would hold the event up. Not the pipeline: it would be
+    /// locked against every change of state, its own end included, until the last source has taken the event.
     fn end_of_stream(&self) {
-        self.pipeline.call_async(|pipeline| {
-            pipeline.send_event(gst::event::Eos::new());
-        });
+        for source in self.pipeline.iterate_sources().into_iter().flatten() {
+            source.call_async(|source| {
+                source.send_event(gst::event::Eos::new());
+            });
+        }
     }
 
     fn found(&self) -> Vec<String> {
@@ -232,9 +306,8 @@ impl Watch<'_> {
         }
     }
 
-    fn fail(&mut self, failure: Failure, element: Option<String>, debug: Option<String>) -> Exit {
+    fn fail(&self, failure: Failure, element: Option<String>, debug: Option<String>) -> Exit {
         let exit = failure.exit;
-        self.fault = Some(exit);
         self.report(failure, element, debug);
         exit
     }

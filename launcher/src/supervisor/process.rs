@@ -24,13 +24,12 @@ pub struct Child {
 }
 
 impl Child {
-    /// Starts `program runner --fd N`, where N is the inherited end of the socket pair. Needs a tokio runtime whose thread lives as long as the child may: the child is told
-    /// to die with the thread that made it.
+    /// Starts `program runner --fd N`, where N is the inherited end of the socket pair. A child whose supervisor dies sees
+    /// the socket end, finishes its files and ends. Needs a tokio runtime.
     pub fn spawn(program: &Path) -> io::Result<Self> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         let (output, words) = io::pipe()?;
         let fd = theirs.as_raw_fd();
-        let parent = std::process::id();
         let mut command = Command::new(program);
         // The DirectFB sink crashes where there is no display; without it autovideosink shows nothing there, and works.
         let ranks = std::env::var("GST_PLUGIN_FEATURE_RANK").map_or(String::new(), |r| format!("{r},"));
@@ -44,15 +43,10 @@ impl Child {
             .process_group(0);
         // SAFETY: the closure runs between fork and exec and makes only async-signal-safe calls.
         unsafe {
-            command.pre_exec(move || {
-                // Everything else stays close-on-exec.
-                check(libc::fcntl(fd, libc::F_SETFD, 0))?;
-                check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM))?;
-                // The parent may have died before the line above.
-                if libc::getppid() as u32 != parent {
-                    return Err(io::Error::from_raw_os_error(libc::ESRCH));
-                }
-                Ok(())
+            // Everything else stays close-on-exec.
+            command.pre_exec(move || match libc::fcntl(fd, libc::F_SETFD, 0) {
+                -1 => Err(io::Error::last_os_error()),
+                _ => Ok(()),
             });
         }
         let child = command.spawn()?;
@@ -169,14 +163,6 @@ pub enum Incoming {
     Words(usize),
     Exit,
     Nothing,
-}
-
-fn check(result: i32) -> io::Result<()> {
-    if result < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(())
-    }
 }
 
 fn pidfd_open(pid: u32) -> io::Result<OwnedFd> {

@@ -29,6 +29,18 @@ impl Talk {
         self.child.send(&message).await.unwrap();
     }
 
+    /// How it ends.
+    async fn end(&mut self) -> Ended {
+        let (mut messages, mut words) = (vec![0; 65536], vec![0; 65536]);
+        let deadline = tokio::time::Instant::now() + BOUND;
+        loop {
+            let next = self.child.next(&mut messages, &mut words, &mut self.closed);
+            if let Incoming::Exit = tokio::time::timeout_at(deadline, next).await.expect("in time") {
+                return self.child.reap().unwrap();
+            }
+        }
+    }
+
     /// The next message that this wants.
     async fn expect<T>(&mut self, want: impl Fn(FromRunner) -> Option<T>) -> T {
         let (mut messages, mut words) = (vec![0; 65536], vec![0; 65536]);
@@ -121,6 +133,31 @@ fn properties_change_while_it_plays_and_bad_values_are_refused() {
             })
             .await;
         assert!(exit == Exit::Ok && progress.frames > 0, "{exit:?} {progress:?}");
+    });
+}
+
+#[test]
+fn a_blocked_pipeline_obeys_sigint() {
+    block_on(async {
+        let p = Place::new();
+        let launch = "videotestsrc is-live=true ! tee name=t t. ! queue ! fakesink async=false \
+            t. ! queue ! identity sleep-time=600000000 ! fakesink async=false";
+        let mut t = Talk::start(ToRunner::Start(job(&p, launch))).await;
+        t.expect(|m| (m == FromRunner::Ready).then_some(())).await;
+        t.send(ToRunner::Stop).await;
+        // The end-of-stream comes through one branch and not through the other.
+        t.expect(|m| match m {
+            FromRunner::Progress(p) if p.sinks.iter().any(|s| s.eos) => Some(()),
+            _ => None,
+        })
+        .await;
+        t.child.signal(libc::SIGINT);
+        let exit = t.expect(|m| match m {
+            FromRunner::Finished { exit, .. } => Some(exit),
+            _ => None,
+        });
+        assert_eq!(exit.await, Exit::Interrupted);
+        assert_eq!(t.end().await, Ended::Code(130));
     });
 }
 

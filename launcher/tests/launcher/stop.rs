@@ -92,6 +92,89 @@ fn the_runner_ends_when_the_launcher_is_killed() {
 }
 
 #[test]
+fn a_killed_launcher_leaves_a_whole_plain_mp4() {
+    let p = Place::new();
+    p.pipeline(
+        &LIVE.replace("fragment-duration=100 fragment-mode=first-moov-then-finalise", ""),
+        "",
+    );
+    let run = p.start(&["run", "p.yaml", "--run-dir", "r"]);
+    recording(&p);
+    let pid = runner_pid(&p.read("r/logs/p.log")).unwrap();
+    run.signal(libc::SIGKILL);
+    until("the runner is gone", || !alive(pid));
+    assert!(frames(&p.path("r/mp4/o.mp4")) > 0);
+}
+
+#[test]
+fn a_stop_at_any_moment_of_the_start_is_obeyed_and_blames_nothing() {
+    let p = Place::new();
+    let patient = "stop: {eos_timeout: 60s, int_timeout: 60s, term_timeout: 60s}";
+    let input = format!("input={}", clip("good.mp4").display());
+    for (launch, more, given) in [
+        ("fakesrc num-buffers=5 ! fakesink", "", vec![]),
+        (TRANSCODE, INPUT, vec![input.as_str()]),
+    ] {
+        p.pipeline(launch, &format!("{more}\n{patient}"));
+        for ms in (5..=100).step_by(5) {
+            let limit = format!("{ms}ms");
+            let args = ["run", "p.yaml", "--run-dir", "r", "--timeout", &limit];
+            let done = p.nunchi(&[&args[..], &given].concat());
+            assert!(
+                matches!(done.code, Some(0 | 124)),
+                "{ms} ms: {:?} {}",
+                done.code,
+                done.err
+            );
+            let summary = p.read("r/summary.json");
+            assert!(summary.contains("\"error\": null"), "{ms} ms: {summary}");
+            assert!(
+                !summary.contains("interrupt"),
+                "{ms} ms, a second step was needed: {summary}"
+            );
+        }
+    }
+}
+
+#[test]
+fn two_ctrl_c_at_the_very_start_are_obeyed() {
+    let p = Place::new();
+    let patient = "stop: {eos_timeout: 60s, int_timeout: 60s, term_timeout: 60s}";
+    p.pipeline("videotestsrc ! identity sleep-time=600000000 ! fakesink", patient);
+    let run = p.start(&["run", "p.yaml", "--run-dir", "r"]);
+    until("it is started", || p.read("r/logs/p.log").contains("started, pid"));
+    run.signal(libc::SIGINT);
+    run.signal(libc::SIGINT);
+    let done = run.wait();
+    assert!(matches!(done.code, Some(0 | 130)), "{:?} {}", done.code, done.err);
+    assert!(
+        !p.read("r/summary.json").contains("terminate"),
+        "{}",
+        p.read("r/summary.json")
+    );
+}
+
+#[test]
+fn an_end_by_sigterm_is_an_end_by_force() {
+    let p = Place::new();
+    let _end = stuck_input(&p);
+    p.pipeline(
+        "filesrc location=${in} ! fakesink name=out",
+        "params: {in: {type: path, default: fifo}}\nstop: {eos_timeout: 60s, int_timeout: 200ms, term_timeout: 60s}",
+    );
+    let run = p.start(&["run", "p.yaml", "--run-dir", "r"]);
+    until("data has flowed", || p.read("err").contains("frames"));
+    run.signal(libc::SIGINT);
+    until("the end-of-stream is sent", || {
+        p.read("r/logs/p.log").contains("EndOfStream")
+    });
+    run.signal(libc::SIGINT);
+    let done = run.wait();
+    assert_eq!(done.code, Some(130), "{}{}", done.out, done.err);
+    assert!(p.read("r/summary.json").contains("\"terminate\""));
+}
+
+#[test]
 fn no_data_from_the_start_is_a_timeout() {
     let p = Place::new();
     p.pipeline("appsrc ! fakesink", "health: {start_timeout: 500ms}");
