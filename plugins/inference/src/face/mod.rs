@@ -7,6 +7,7 @@
 pub mod blazeface;
 mod names;
 mod roi;
+pub mod scrfd;
 
 use crate::engine::{self, EngineError, EngineKind, EngineOptions, ModelSource, Network, TensorInfo};
 use crate::frame::FrameView;
