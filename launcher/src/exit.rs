@@ -9,6 +9,8 @@ pub enum Exit {
     Ok,
     /// The pipeline ran and failed.
     Failed,
+    /// The input ended before its time; what came before is written. The same code as `Failed`, but trying again is no use.
+    Incomplete,
     /// Wrong command line.
     Usage,
     /// Bad description or parameter.
@@ -34,6 +36,7 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// One for each code.
     const ALL: [Self; 13] = [
         Self::Ok,
         Self::Failed,
@@ -54,7 +57,7 @@ impl Exit {
     pub fn code(self) -> u8 {
         match self {
             Self::Ok => 0,
-            Self::Failed => 1,
+            Self::Failed | Self::Incomplete => 1,
             Self::Usage => 2,
             Self::BadDescription => 65,
             Self::NoInput => 66,
@@ -147,6 +150,7 @@ mod tests {
             Exit::Unavailable,
             Exit::CannotWrite,
             Exit::Config,
+            Exit::Incomplete,
         ] {
             assert!(!e.is_retryable(), "{e:?}");
         }

@@ -26,6 +26,17 @@ pub struct Job {
     pub attempt: u32,
 }
 
+impl Job {
+    /// Where the pipeline's graph of this attempt is written.
+    pub fn graph(&self) -> PathBuf {
+        let attempt = match self.attempt {
+            0 | 1 => String::new(),
+            n => format!(".attempt{n}"),
+        };
+        self.run_dir.join("logs").join(format!("{}{attempt}.dot", self.process))
+    }
+}
+
 /// A parameter's value and the property that takes it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Binding {
@@ -84,6 +95,9 @@ pub struct Progress {
     pub position: Option<u64>,
     /// Length of the input, ns; `None` for a live one.
     pub duration: Option<u64>,
+    /// Warnings of elements; they stand in the log.
+    #[serde(default)]
+    pub warnings: u64,
     pub sinks: Vec<SinkProgress>,
 }
 
@@ -172,6 +186,7 @@ mod tests {
                 frames,
                 position,
                 duration: None,
+                warnings: 0,
                 sinks: vec![SinkProgress {
                     name: "s".into(),
                     buffers: frames,

@@ -123,7 +123,7 @@ fn describe(p: &Progress, elapsed: Duration) -> String {
 }
 
 /// Nanoseconds as `h:mm:ss` or `m:ss`.
-fn clock(ns: u64) -> String {
+pub fn clock(ns: u64) -> String {
     let s = ns / 1_000_000_000;
     match s / 3600 {
         0 => format!("{}:{:02}", s / 60, s % 60),
@@ -156,6 +156,7 @@ mod tests {
             frames: 300,
             position: Some(10_000_000_000),
             duration: Some(25_000_000_000),
+            warnings: 0,
             sinks: vec![],
         };
         assert_eq!(

@@ -16,7 +16,7 @@ use crate::output::{self, ProgressView};
 use crate::spec::params::{Values, resolve};
 use crate::spec::read::{self, Loaded, io_reason};
 use crate::spec::{Action, check, find};
-use crate::supervisor::{self, Control, Outcome, Plan, ProcessPlan, Reason, Report, State};
+use crate::supervisor::{self, Control, ExitRecord, Outcome, Plan, ProcessOutcome, ProcessPlan, Reason, Report, State};
 
 pub fn run(args: RunArgs) -> Exit {
     match prepare(&args).and_then(|ready| perform(&args, ready)) {
@@ -155,8 +155,9 @@ fn perform(args: &RunArgs, ready: Ready) -> Result<Exit, Vec<Failure>> {
         };
         Failure { message, ..failure }
     });
-    if error.is_none() && outcome.state == State::Failed {
-        error = Some(why(&outcome));
+    let unmended = unmended(&outcome);
+    if error.is_none() {
+        error = unmended.map(|(name, process)| why(&outcome, name, process));
     }
     if let Some(fault) = on_stop(&ready).into_iter().next() {
         if exit == Exit::Ok {
@@ -177,7 +178,7 @@ fn perform(args: &RunArgs, ready: Ready) -> Result<Exit, Vec<Failure>> {
         description: ready.loaded.path.clone(),
         result: result_word(exit, &outcome).into(),
         exit_code: exit.code(),
-        error: error.filter(|_| exit != Exit::Ok),
+        error: error.filter(|_| exit != Exit::Ok || unmended.is_some()),
         started: started.to_rfc3339_opts(chrono::SecondsFormat::Millis, false),
         seconds: (begun.elapsed().as_secs_f64() * 1e3).round() / 1e3,
         frames,
@@ -196,7 +197,7 @@ fn perform(args: &RunArgs, ready: Ready) -> Result<Exit, Vec<Failure>> {
         logs: ready.run_dir.join("logs"),
         processes: outcome.processes,
     };
-    if let Some(error) = &summary.error {
+    if let Some(error) = summary.error.as_ref().filter(|_| exit != Exit::Ok) {
         output::error(error);
     }
     if let Err(e) = summary.save() {
@@ -253,9 +254,12 @@ fn watch(report: &Report, tally: &mut Tally, view: &mut ProgressView) {
             state: State::Backoff,
         } => {
             view.line(&format!("{process}: ended unexpectedly, starts again soon"));
-            // What is mended by the restart is not the error of the run.
-            tally.error = None;
         }
+        // What is mended by the restart is not the error of the run.
+        Report::State {
+            process,
+            state: State::Running,
+        } => tally.error = tally.error.take().filter(|(of, _)| of != process),
         Report::State { .. } => {}
         Report::Ended { .. } => tally.ended_at = Some(Instant::now()),
     }
@@ -303,17 +307,12 @@ async fn control_from_outside(wishes: mpsc::Sender<Control>, limit: Option<std::
 
 /// The frames of the busiest process, over all its attempts.
 fn frames(outcome: &Outcome) -> u64 {
-    let of = |p: &supervisor::ProcessOutcome| p.attempts.iter().map(|a| a.progress.frames).sum::<u64>();
-    outcome.processes.values().map(of).max().unwrap_or(0)
+    outcome.processes.values().map(|p| p.frames).max().unwrap_or(0)
 }
 
 fn result_word(exit: Exit, outcome: &Outcome) -> &'static str {
-    let by_user = outcome
-        .processes
-        .values()
-        .any(|p| p.attempts.last().is_some_and(|a| a.reason == Reason::User));
     match exit {
-        Exit::Ok if by_user => "ended by the user",
+        Exit::Ok if outcome.stopped_by == Some(Reason::User) => "ended by the user",
         Exit::Ok => "finished",
         Exit::Timeout => "timed out",
         Exit::Interrupted => "ended by force",
@@ -321,28 +320,38 @@ fn result_word(exit: Exit, outcome: &Outcome) -> &'static str {
     }
 }
 
+/// A process that failed; else one whose last attempt went wrong, and that was ended before the next.
+fn unmended(outcome: &Outcome) -> Option<(&str, &ProcessOutcome)> {
+    let went_wrong = |p: &ProcessOutcome| {
+        let wrong = |a: &ExitRecord| !matches!(a.exit(), Exit::Ok | Exit::Interrupted);
+        p.attempts.last().is_some_and(wrong)
+    };
+    let find = |which: &dyn Fn(&ProcessOutcome) -> bool| outcome.processes.iter().find(|(_, p)| which(p));
+    let found = find(&|p| p.state == State::Failed).or_else(|| find(&went_wrong));
+    found.map(|(name, process)| (name.as_str(), process))
+}
+
 /// A sentence for an end without an error message of its own.
-fn why(outcome: &Outcome) -> Failure {
-    let failed = outcome.processes.iter().find(|(_, p)| p.state == State::Failed);
-    let Some((name, record)) = failed.and_then(|(n, p)| Some((n, p.attempts.last()?))) else {
-        return Failure::new(outcome.exit, "the run failed");
+fn why(outcome: &Outcome, name: &str, process: &ProcessOutcome) -> Failure {
+    let Some(record) = process.attempts.last() else {
+        return Failure::new(outcome.exit, format!("process `{name}` failed"));
     };
     let what = match (&record.reason, record.code, record.signal) {
         (Reason::StartTimeout, ..) => "delivered no data in the time of health.start_timeout".into(),
         (Reason::Stalled(sink), ..) => format!("stalled: no data in `{sink}` in the time of health.stall_timeout"),
         (Reason::Silent, ..) => "hung: no word in the time of health.heartbeat_timeout".into(),
         (_, _, Some(signal)) => format!("was ended by signal {signal} ({})", signal_name(signal)),
+        (_, Some(0), _) => "ended without a word".into(),
         (_, Some(code), _) => format!("ended with exit code {code}"),
         _ => "could not be started".into(),
     };
-    let tries = failed.map_or(0, |(_, p)| p.attempts.len());
-    let again = if tries > 1 {
-        format!(", after {tries} attempts")
-    } else {
-        String::new()
+    let again = match process.attempts.len() as u32 + process.left_out {
+        1 => String::new(),
+        tries => format!(", after {tries} attempts"),
     };
+    let graph = if record.graph.is_some() { " and its graph" } else { "" };
     Failure::new(outcome.exit, format!("process `{name}` {what}{again}"))
-        .hint("the logs folder holds its last words and its graph")
+        .hint(format!("the logs folder holds its last words{graph}"))
 }
 
 fn signal_name(signal: i32) -> &'static str {

@@ -114,10 +114,11 @@ async fn ask_runner(program: &std::path::Path, job: Job) -> Result<Vec<Failure>,
         )
     };
     let mut child = Child::spawn(program).map_err(|e| internal(e.to_string()))?;
-    child
-        .send(&ToRunner::Check(job.clone()))
-        .await
-        .map_err(|e| internal(e.to_string()))?;
+    if let Err(e) = child.send(&ToRunner::Check(job.clone())).await
+        && let Some(failure) = Child::unsent(&job.process, &e)
+    {
+        return Err(failure);
+    }
     let (mut messages, mut words) = (vec![0; 64 * 1024], vec![0; 16 * 1024]);
     let (mut decoder, mut closed, mut faults) = (Decoder::default(), Closed::default(), Vec::new());
     let deadline = tokio::time::Instant::now() + CHECK_BOUND;

@@ -15,6 +15,8 @@ struct Pad {
     buffers: AtomicU64,
     /// Stream time of the last buffer, ns.
     position: AtomicU64,
+    /// Stream time at which the last buffer ends, ns.
+    end: AtomicU64,
     eos: AtomicBool,
     format: Mutex<Format>,
 }
@@ -44,6 +46,7 @@ impl Counters {
                     sink: is_sink.then(|| element.name().to_string()),
                     buffers: AtomicU64::new(0),
                     position: AtomicU64::new(NO_TIME),
+                    end: AtomicU64::new(0),
                     eos: AtomicBool::new(false),
                     format: Mutex::default(),
                 });
@@ -52,9 +55,9 @@ impl Counters {
                     gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST | gst::PadProbeType::EVENT_DOWNSTREAM;
                 pad.add_probe(mask, move |_, info| {
                     match &info.data {
-                        Some(gst::PadProbeData::Buffer(buffer)) => for_probe.count(1, buffer.pts()),
+                        Some(gst::PadProbeData::Buffer(buffer)) => for_probe.count(1, Some(buffer)),
                         Some(gst::PadProbeData::BufferList(list)) => {
-                            for_probe.count(list.len() as u64, list.iter().filter_map(|b| b.pts()).next_back());
+                            for_probe.count(list.len() as u64, list.iter().next_back());
                         }
                         Some(gst::PadProbeData::Event(event)) => for_probe.event(event),
                         _ => {}
@@ -85,6 +88,18 @@ impl Counters {
         self.pads.iter().find_map(|p| p.format.lock().ok()?.change)
     }
 
+    /// Where the video ended and where it should have, ns, when that is far before its time. The length of the video itself
+    /// stands in its segment; that of the whole input counts only when `alone`, since another stream may be longer.
+    pub fn shortfall(&self, pipeline: &gst::Pipeline, alone: bool) -> Option<(u64, u64)> {
+        let raw = self.pads.iter().filter(|p| p.format.lock().is_ok_and(|f| f.raw_video));
+        let last = raw.max_by_key(|p| p.end.load(Relaxed))?;
+        let segment = last.format.lock().ok()?.segment.clone();
+        let own = segment.and_then(|s| s.to_stream_time(s.stop()?)).map(|t| t.nseconds());
+        let whole = own.or_else(|| alone.then(|| duration(pipeline)).flatten())?;
+        let end = last.end.load(Relaxed);
+        (end + (whole / 50).max(1_000_000_000) < whole).then_some((end, whole))
+    }
+
     /// Where things stand. Frames are those that a sink got as raw video, else the most that any element got.
     pub fn progress(&self, pipeline: &gst::Pipeline) -> Progress {
         let raw = |p: &&Arc<Pad>| p.format.lock().is_ok_and(|f| f.raw_video);
@@ -97,10 +112,8 @@ impl Counters {
         Progress {
             frames: counted.map_or(0, |p| p.buffers.load(Relaxed)),
             position,
-            duration: pipeline
-                .query_duration::<gst::ClockTime>()
-                .map(|d| d.nseconds())
-                .filter(|d| *d > 0),
+            duration: duration(pipeline),
+            warnings: 0,
             sinks: self
                 .pads
                 .iter()
@@ -117,13 +130,22 @@ impl Counters {
     }
 }
 
+fn duration(pipeline: &gst::Pipeline) -> Option<u64> {
+    let duration = pipeline.query_duration::<gst::ClockTime>();
+    duration.map(|d| d.nseconds()).filter(|d| *d > 0)
+}
+
 impl Pad {
-    fn count(&self, buffers: u64, pts: Option<gst::ClockTime>) {
+    fn count(&self, buffers: u64, last: Option<&gst::BufferRef>) {
         self.buffers.fetch_add(buffers, Relaxed);
-        let Some(pts) = pts else { return };
+        let Some((buffer, pts)) = last.and_then(|b| Some((b, b.pts()?))) else {
+            return;
+        };
         let segment = self.format.lock().ok().and_then(|f| f.segment.clone());
         let time = segment.and_then(|s| s.to_stream_time(pts)).unwrap_or(pts);
         self.position.store(time.nseconds(), Relaxed);
+        let end = time.saturating_add(buffer.duration().unwrap_or_default());
+        self.end.fetch_max(end.nseconds(), Relaxed);
     }
 
     fn event(&self, event: &gst::Event) {

@@ -6,6 +6,7 @@ use gst::prelude::*;
 use super::counters::Counters;
 use super::prepare::location;
 use crate::exit::{Exit, Failure};
+use crate::output::clock;
 
 /// What is known besides the error itself.
 pub struct Context<'a> {
@@ -122,6 +123,17 @@ fn damaged(cx: &Context<'_>) -> Failure {
         format!("{input} is damaged or cut short: it holds no stream that can be played"),
     )
     .hint("an MP4 whose recording was cut off lacks its index; try to repair it, or record in fragments")
+}
+
+/// The input of this name ended before its time.
+pub fn cut_short(pipeline: &gst::Pipeline, (end, whole): (u64, u64)) -> Option<Failure> {
+    let message = format!(
+        "{} ends at {} of {}: it is cut short or damaged",
+        input(pipeline)?,
+        clock(end),
+        clock(whole)
+    );
+    Some(Failure::new(Exit::Incomplete, message).hint("what came before is written"))
 }
 
 fn no_space(element: Option<&gst::Element>) -> Failure {

@@ -1,5 +1,6 @@
 //! Runs a pipeline to its end: bus messages, wishes from outside, progress twice a second.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
@@ -38,13 +39,14 @@ pub fn run(pipeline: &gst::Pipeline, link: &Link, job: &Job, redactor: &Redactor
         counters: Counters::attach(pipeline),
         streams: watch_streams(pipeline),
         missing: Vec::new(),
+        warnings: 0,
         ready: false,
         ending: None,
     };
     let mut exit = watch.play();
-    let progress = watch.counters.progress(pipeline);
+    let progress = watch.progress();
     if exit != Exit::Ok && exit != Exit::Interrupted {
-        watch.write_graph("");
+        watch.write_graph(&job.graph());
     }
     let released = watch.release(exit == Exit::Interrupted || !watch.has_begun());
     if !released && exit == Exit::Ok && watch.ready {
@@ -66,6 +68,7 @@ struct Watch<'a> {
     /// Kinds of stream that were found, filled by the streaming threads.
     streams: Arc<Mutex<Vec<String>>>,
     missing: Vec<String>,
+    warnings: u64,
     ready: bool,
     ending: Option<Ending>,
 }
@@ -105,8 +108,7 @@ impl Watch<'_> {
             }
             self.note_ready();
             if Instant::now() >= next_progress {
-                self.link
-                    .send(&FromRunner::Progress(self.counters.progress(self.pipeline)));
+                self.link.send(&FromRunner::Progress(self.progress()));
                 next_progress = Instant::now() + PROGRESS_EVERY;
             }
             if let Some(Ending { exit, until: Some(at) }) = self.ending
@@ -115,6 +117,19 @@ impl Watch<'_> {
                 return exit;
             }
         }
+    }
+
+    fn progress(&self) -> Progress {
+        Progress {
+            warnings: self.warnings,
+            ..self.counters.progress(self.pipeline)
+        }
+    }
+
+    /// A fault when a file has ended long before the time that it tells itself.
+    fn cut_short(&self) -> Option<Failure> {
+        let alone = self.found().len() <= 1;
+        errors::cut_short(self.pipeline, self.counters.shortfall(self.pipeline, alone)?)
     }
 
     fn note_ready(&mut self) {
@@ -155,7 +170,10 @@ impl Watch<'_> {
             gst::MessageView::Eos(_) => {
                 // A clip of a few frames may end before the loop has looked at the counters.
                 self.note_ready();
-                return Some(self.ending.map_or(Exit::Ok, |e| e.exit));
+                return Some(match self.ending {
+                    Some(ending) => ending.exit,
+                    None => self.cut_short().map_or(Exit::Ok, |f| self.fail(f, None, None)),
+                });
             }
             gst::MessageView::Error(error) => return self.error(error),
             gst::MessageView::Warning(warning) => {
@@ -172,6 +190,7 @@ impl Watch<'_> {
                     let source = warning.src().map(|s| s.path_string().to_string());
                     return Some(self.fail(failure, source, warning.debug().map(|d| d.to_string())));
                 }
+                self.warnings += 1;
                 let source = warning.src().map(|s| s.path_string().to_string()).unwrap_or_default();
                 let text = format!("warning: {source}: {}", gerror.message());
                 let _ =
@@ -273,8 +292,9 @@ impl Watch<'_> {
                 }
             }
             Wish::Message(ToRunner::Snapshot) => {
-                let graph = self.write_graph(".snapshot");
-                let progress = self.counters.progress(self.pipeline);
+                let graph = self.job.graph().with_extension("snapshot.dot");
+                self.write_graph(&graph);
+                let progress = self.progress();
                 self.link.send(&FromRunner::Stats { graph, progress });
             }
             Wish::Message(ToRunner::Start(_) | ToRunner::Check(_)) => {}
@@ -325,15 +345,12 @@ impl Watch<'_> {
         }));
     }
 
-    fn write_graph(&self, suffix: &str) -> std::path::PathBuf {
-        let path = self
-            .job
-            .run_dir
-            .join("logs")
-            .join(format!("{}{suffix}.dot", self.job.process));
+    fn write_graph(&self, path: &Path) {
         let graph = self.pipeline.debug_to_dot_data(gst::DebugGraphDetails::all());
-        let _ = std::fs::write(&path, self.redactor.clean(&graph));
-        path
+        if std::fs::write(path, self.redactor.clean(&graph)).is_err() {
+            // Half a graph is of no use; on a full disk it is empty.
+            let _ = std::fs::remove_file(path);
+        }
     }
 }
 

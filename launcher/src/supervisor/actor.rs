@@ -10,8 +10,9 @@ use tokio::time::Instant;
 use super::log::Log;
 use super::process::{Child, Closed, Incoming};
 use super::states::{Action, Ended, Input, Machine, Reason, State, Step};
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
 use crate::ipc::{Decoder, FromRunner, Job, Progress, RunnerError, ToRunner};
+use crate::spec::read::io_reason;
 use crate::spec::{Health, Restart, Stop};
 
 /// One process and how to supervise it.
@@ -36,7 +37,7 @@ pub enum Command {
 pub enum Report {
     State { process: String, state: State },
     Message { process: String, message: FromRunner },
-    Ended { process: String, record: ExitRecord },
+    Ended { process: String, record: Box<ExitRecord> },
 }
 
 /// How one attempt of a process ended.
@@ -46,13 +47,15 @@ pub struct ExitRecord {
     pub reason: Reason,
     pub code: Option<i32>,
     pub signal: Option<i32>,
+    #[serde(skip)]
+    pub how: Ended,
     /// Steps of the stop ladder that were taken, each with the milliseconds since the first.
     pub ladder: Vec<(Step, u64)>,
     /// The first fault that the pipeline reported.
     pub error: Option<RunnerError>,
     /// Last lines of its standard streams.
     pub log_tail: Vec<String>,
-    /// The pipeline's graph (Graphviz), written when it failed.
+    /// The pipeline's graph (Graphviz), written when it failed or gave no data.
     pub graph: Option<PathBuf>,
     pub progress: Progress,
 }
@@ -60,9 +63,9 @@ pub struct ExitRecord {
 impl ExitRecord {
     /// What this end means for the exit code of the launcher.
     pub fn exit(&self) -> Exit {
-        match (&self.reason, self.code) {
+        match (&self.reason, self.how.exit()) {
             (Reason::StartTimeout | Reason::Stalled(_) | Reason::Silent, _) => Exit::Timeout,
-            (_, Some(code)) => Exit::from_code(code).unwrap_or(Exit::Failed),
+            (_, Some(exit)) => exit,
             (Reason::User | Reason::TimeLimit | Reason::Dependency(_), None) => Exit::Interrupted,
             (_, None) => Exit::Failed,
         }
@@ -76,6 +79,9 @@ struct Attempt {
     ladder: Vec<(Step, Instant)>,
     error: Option<RunnerError>,
     progress: Progress,
+    /// What it said that it ends with.
+    finished: Option<Exit>,
+    graph: Option<PathBuf>,
 }
 
 /// Runs one process until its state is final.
@@ -148,8 +154,22 @@ impl Actor {
                     Incoming::Exit => self.exited(&mut messages, &mut words).await,
                     Incoming::Nothing => {}
                 },
-                () = sleep => self.step(Input::Tick).await,
+                () = sleep => {
+                    self.catch_up(&mut messages).await;
+                    self.step(Input::Tick).await;
+                }
             }
+        }
+    }
+
+    /// Takes the messages that wait, so that nothing is called silent for what has not been read yet.
+    async fn catch_up(&mut self, messages: &mut [u8]) {
+        for _ in 0..CATCH_UP {
+            let waiting = self.child.as_mut().filter(|_| !self.closed.ipc);
+            let Some(n) = waiting.and_then(|c| c.try_messages(messages)) else {
+                return;
+            };
+            self.messages(&messages[..n]).await;
         }
     }
 
@@ -193,23 +213,29 @@ impl Actor {
                 self.attempt.error.get_or_insert_with(|| error.clone());
                 self.step(Input::Heard).await;
             }
-            FromRunner::Finished { progress, .. } => {
+            FromRunner::Finished { exit, progress } => {
                 self.attempt.progress = progress.clone();
+                self.attempt.finished = Some(*exit);
+                self.step(Input::Heard).await;
+            }
+            FromRunner::Stats { graph, .. } => {
+                self.attempt.graph = Some(graph.clone());
                 self.step(Input::Heard).await;
             }
             _ => self.step(Input::Heard).await,
         }
-        self.report(Report::Message {
-            process: self.plan.job.process.clone(),
-            message,
-        })
-        .await;
+        self.report_message(message).await;
+    }
+
+    async fn report_message(&self, message: FromRunner) {
+        let process = self.plan.job.process.clone();
+        self.report(Report::Message { process, message }).await;
     }
 
     /// The child has exited: reads what it left, reaps it, and makes the record.
     async fn exited(&mut self, messages: &mut [u8], words: &mut [u8]) {
         let Some(mut child) = self.child.take() else { return };
-        let ended = child.reap().unwrap_or(Ended::NotStarted);
+        let ended = child.reap().unwrap_or(Ended::NotStarted(Exit::Internal));
         // The group is dead, so both streams end; the bound is for one that was handed out of the group.
         let drained = Instant::now() + Duration::from_secs(1);
         while !(self.closed.ipc && self.closed.output) && Instant::now() < drained {
@@ -224,24 +250,25 @@ impl Actor {
     }
 
     async fn ended(&mut self, how: Ended) {
+        let code = if let Ended::Code(code) = how { Some(code) } else { None };
+        let how = match self.attempt.finished {
+            Some(exit) if code == Some(i32::from(exit.code())) => Ended::Finished(exit),
+            _ => how,
+        };
         self.step_quietly(Input::Ended { how, jitter: jitter() });
         let attempt = std::mem::take(&mut self.attempt);
         let first = attempt.ladder.first().map(|(_, at)| *at);
-        let graph = self
-            .plan
-            .job
-            .run_dir
-            .join("logs")
-            .join(format!("{}.dot", self.plan.job.process));
-        let record = ExitRecord {
+        let graph = self.job(attempt.number).graph();
+        let record = Box::new(ExitRecord {
             attempt: attempt.number,
             reason: self.machine.reason().cloned().unwrap_or(Reason::Crash),
-            code: if let Ended::Code(code) = how { Some(code) } else { None },
+            code,
             signal: if let Ended::Signal(signal) = how {
                 Some(signal)
             } else {
                 None
             },
+            how,
             ladder: attempt
                 .ladder
                 .iter()
@@ -249,9 +276,9 @@ impl Actor {
                 .collect(),
             error: attempt.error,
             log_tail: self.log.tail(),
-            graph: graph.exists().then_some(graph),
+            graph: attempt.graph.or_else(|| graph.exists().then_some(graph)),
             progress: attempt.progress,
-        };
+        });
         let process = self.plan.job.process.clone();
         self.report(Report::Ended { process, record }).await;
         self.report_state().await;
@@ -292,21 +319,44 @@ impl Actor {
             number: attempt,
             ..Attempt::default()
         };
-        match Child::spawn(&self.program) {
-            Ok(child) => {
-                self.log
-                    .note(&format!("attempt {attempt} started, pid {}", child.pid()));
-                self.child = Some(child);
-                let job = Job {
-                    attempt,
-                    ..self.plan.job.clone()
-                };
-                self.tell(&ToRunner::Start(job)).await;
-            }
+        let job = self.job(attempt);
+        // Of an earlier run in the same folder.
+        let _ = std::fs::remove_file(job.graph());
+        let mut child = match Child::spawn(&self.program) {
+            Ok(child) => child,
             Err(e) => {
-                self.log.note(&format!("cannot start {}: {e}", self.program.display()));
-                Box::pin(self.ended(Ended::NotStarted)).await;
+                let message = format!("process `{}` cannot be started: {}", job.process, io_reason(&e));
+                return self.not_started(Failure::new(Exit::Internal, message)).await;
             }
+        };
+        self.log
+            .note(&format!("attempt {attempt} started, pid {}", child.pid()));
+        if let Err(e) = child.send(&ToRunner::Start(job)).await
+            && let Some(failure) = Child::unsent(&self.plan.job.process, &e)
+        {
+            drop(child);
+            return self.not_started(failure).await;
+        }
+        self.child = Some(child);
+    }
+
+    async fn not_started(&mut self, failure: Failure) {
+        self.log.note(&failure.message);
+        let exit = failure.exit;
+        let error = RunnerError {
+            failure,
+            element: None,
+            debug: None,
+        };
+        self.attempt.error = Some(error.clone());
+        self.report_message(FromRunner::Error(error)).await;
+        self.ended(Ended::NotStarted(exit)).await;
+    }
+
+    fn job(&self, attempt: u32) -> Job {
+        Job {
+            attempt,
+            ..self.plan.job.clone()
         }
     }
 
@@ -316,7 +366,12 @@ impl Actor {
         self.log.note(&format!("ending it ({reason:?}): {step:?}"));
         self.attempt.ladder.push((step, Instant::now()));
         match step {
-            Step::EndOfStream => self.tell(&ToRunner::Stop).await,
+            Step::EndOfStream => {
+                if matches!(reason, Some(Reason::StartTimeout | Reason::Stalled(_))) {
+                    self.tell(&ToRunner::Snapshot).await;
+                }
+                self.tell(&ToRunner::Stop).await;
+            }
             Step::Interrupt => self.signal(libc::SIGINT),
             Step::Terminate => self.signal(libc::SIGTERM),
             Step::Kill => self.signal(libc::SIGKILL),
@@ -329,6 +384,9 @@ impl Actor {
         }
     }
 }
+
+/// Reads of 64 KiB before a tick; more than a socket holds.
+const CATCH_UP: usize = 64;
 
 /// A number in [0, 1) that differs between processes started together.
 fn jitter() -> f64 {

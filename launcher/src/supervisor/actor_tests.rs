@@ -52,7 +52,7 @@ frame() { local n=${#1}; printf "\\x00\\x00\\x$(printf %02x $((n / 256)))\\x$(pr
                         commands.send(Command::Stop(Reason::User)).await.unwrap();
                     }
                 }
-                Report::Ended { record, .. } => records.push(record),
+                Report::Ended { record, .. } => records.push(*record),
                 Report::Message { .. } => {}
             }
         }
@@ -86,6 +86,57 @@ fn is_gone(pid: i32) -> bool {
 }
 
 const READY: &str = r#"frame '{"type":"ready"}'"#;
+const FINISHED: &str =
+    r#"frame '{"type":"finished","exit":"ok","progress":{"frames":0,"position":null,"duration":null,"sinks":[]}}'"#;
+
+#[test]
+fn an_end_without_a_word_is_a_crash_whatever_its_code() {
+    test(async {
+        let dir = tempfile::tempdir().unwrap();
+        let (state, records) = run(&dir, &format!("{READY}\nexit 0"), None, |_| {}).await;
+        assert_eq!((state, &records[0].reason), (State::Failed, &Reason::Crash));
+        assert_eq!((records[0].code, records[0].exit()), (Some(0), Exit::Failed));
+    });
+}
+
+#[test]
+fn a_job_that_is_too_long_is_said_at_once() {
+    test(async {
+        let dir = tempfile::tempdir().unwrap();
+        let (state, records) = run(&dir, "sleep 1000", None, |p| p.job.launch = "\\".repeat(600_000)).await;
+        assert_eq!((state, records[0].exit()), (State::Failed, Exit::BadDescription));
+        let error = records[0].error.as_ref().unwrap();
+        assert!(error.failure.message.contains("too long"), "{error:?}");
+    });
+}
+
+#[test]
+fn a_run_folder_that_cannot_be_told_is_said_at_once() {
+    use std::os::unix::ffi::OsStrExt;
+    test(async {
+        let dir = tempfile::tempdir().unwrap();
+        let bad = dir.path().join(std::ffi::OsStr::from_bytes(b"\xff"));
+        let (state, records) = run(&dir, "sleep 1000", None, |p| p.job.run_dir = bad).await;
+        assert_eq!((state, records[0].exit()), (State::Failed, Exit::Internal));
+        let error = records[0].error.as_ref().unwrap();
+        assert!(error.failure.message.contains("cannot be told"), "{error:?}");
+    });
+}
+
+#[test]
+fn a_stall_asks_for_the_graph_first() {
+    test(async {
+        let dir = tempfile::tempdir().unwrap();
+        let seen = dir.path().join("seen");
+        let script = format!("cat <&$FD > {}", seen.display());
+        let quick = |p: &mut ProcessPlan| p.health.start_timeout = Span(Duration::from_millis(200));
+        let (_, records) = run(&dir, &script, None, quick).await;
+        assert_eq!(records[0].reason, Reason::StartTimeout);
+        let seen = String::from_utf8_lossy(&std::fs::read(seen).unwrap()).into_owned();
+        let at = |word: &str| seen.find(word).unwrap_or_else(|| panic!("no {word} in {seen}"));
+        assert!(at("snapshot") < at("\"stop\""));
+    });
+}
 
 #[test]
 fn one_that_ignores_everything_is_killed_with_its_grandchildren() {
@@ -114,7 +165,10 @@ fn grandchildren_of_one_that_ended_well_are_gone_too() {
     test(async {
         let dir = tempfile::tempdir().unwrap();
         let pid_file = dir.path().join("pid");
-        let script = format!("sleep 1000 &\necho $! > {}\n{READY}\nexit 0", pid_file.display());
+        let script = format!(
+            "sleep 1000 &\necho $! > {}\n{READY}\n{FINISHED}\nexit 0",
+            pid_file.display()
+        );
         let (state, records) = run(&dir, &script, None, |_| {}).await;
         assert_eq!((state, &records[0].reason), (State::Stopped, &Reason::EndOfStream));
         assert!(is_gone(
@@ -205,13 +259,22 @@ fn a_program_that_cannot_be_started_is_a_fault() {
         let (commands, inbox) = mpsc::channel(4);
         let actor = tokio::spawn(Actor::new(plan, "/no/such/program".into(), reports_in, inbox).run());
         commands.send(Command::Start).await.unwrap();
-        let mut last = State::Pending;
+        let (mut last, mut error) = (State::Pending, None);
         while let Some(report) = reports.recv().await {
-            if let Report::State { state, .. } = report {
-                last = state;
+            match report {
+                Report::State { state, .. } => last = state,
+                Report::Ended { record, .. } => error = record.error,
+                Report::Message { .. } => {}
             }
         }
         actor.await.unwrap();
         assert_eq!(last, State::Failed);
+        assert!(
+            error
+                .unwrap()
+                .failure
+                .message
+                .contains("cannot be started: No such file")
+        );
     });
 }

@@ -24,6 +24,9 @@ use crate::ipc::FromRunner;
 /// Reports waiting to be read; a slow reader slows the runners down instead of filling memory.
 const QUEUE: usize = 256;
 
+/// Records kept of the first attempts of a process, and of the last ones.
+const RECORDS: usize = 20;
+
 /// What to run.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -46,6 +49,8 @@ pub enum Control {
 pub struct Outcome {
     pub state: State,
     pub exit: Exit,
+    /// Why it was ended, when it did not end by itself.
+    pub stopped_by: Option<Reason>,
     pub processes: IndexMap<String, ProcessOutcome>,
 }
 
@@ -53,8 +58,23 @@ pub struct Outcome {
 #[derive(Debug, Serialize)]
 pub struct ProcessOutcome {
     pub state: State,
-    /// One record for each attempt.
+    /// One record for each attempt; of very many the first and the last ones.
     pub attempts: Vec<ExitRecord>,
+    /// Attempts whose record was left out.
+    pub left_out: u32,
+    /// Frames of all attempts.
+    pub frames: u64,
+}
+
+impl ProcessOutcome {
+    fn add(&mut self, record: ExitRecord) {
+        self.frames += record.progress.frames;
+        self.attempts.push(record);
+        if self.attempts.len() > 2 * RECORDS {
+            self.attempts.remove(RECORDS);
+            self.left_out += 1;
+        }
+    }
 }
 
 struct Member {
@@ -82,6 +102,8 @@ pub async fn supervise(
         let outcome = ProcessOutcome {
             state: State::Pending,
             attempts: Vec::new(),
+            left_out: 0,
+            frames: 0,
         };
         members.insert(
             name,
@@ -137,6 +159,7 @@ pub async fn supervise(
     Outcome {
         state,
         exit: overall(&processes, stopped_by.as_ref()),
+        stopped_by,
         processes,
     }
 }
@@ -180,7 +203,7 @@ fn take(members: &mut IndexMap<String, Member>, report: &Report) {
             ..
         } => member.delivered = true,
         Report::Message { .. } => {}
-        Report::Ended { record, .. } => member.outcome.attempts.push(record.clone()),
+        Report::Ended { record, .. } => member.outcome.add(ExitRecord::clone(record)),
     }
 }
 

@@ -12,7 +12,8 @@ use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 
 use super::states::Ended;
-use crate::ipc;
+use crate::exit::{Exit, Failure};
+use crate::ipc::{self, CodecError};
 
 /// A running child. Dropping it kills its group: nothing outlives the supervisor by accident.
 pub struct Child {
@@ -83,6 +84,29 @@ impl Child {
             .map_err(|_| io::ErrorKind::TimedOut)?
     }
 
+    /// The fault that a first message could not be sent; `None` when the child is gone, whose end then tells why.
+    pub fn unsent(process: &str, error: &io::Error) -> Option<Failure> {
+        if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) {
+            return None;
+        }
+        let codec = error.get_ref().and_then(|e| e.downcast_ref::<CodecError>());
+        Some(match codec {
+            Some(CodecError::TooLong(_)) => Failure::new(
+                Exit::BadDescription,
+                format!("the launch line of process `{process}` and its values are too long"),
+            ),
+            _ => Failure::new(
+                Exit::Internal,
+                format!("process `{process}` cannot be told what to run: {error}"),
+            ),
+        })
+    }
+
+    /// Messages that are there already, without waiting.
+    pub fn try_messages(&mut self, messages: &mut [u8]) -> Option<usize> {
+        self.ipc.try_read(messages).ok().filter(|n| *n > 0)
+    }
+
     /// What comes next from the child.
     pub async fn next(&mut self, messages: &mut [u8], words: &mut [u8], closed: &mut Closed) -> Incoming {
         tokio::select! {
@@ -118,7 +142,7 @@ impl Child {
         Ok(match (status.code(), status.signal()) {
             (Some(code), _) => Ended::Code(code),
             (None, Some(signal)) => Ended::Signal(signal),
-            (None, None) => Ended::NotStarted,
+            (None, None) => Ended::NotStarted(Exit::Internal),
         })
     }
 

@@ -14,6 +14,10 @@ use crate::spec::{Health, Restart, RestartPolicy, Stop};
 /// How long a process may live on after SIGKILL before it is given up (it hangs inside the kernel).
 const KILL_BOUND: Duration = Duration::from_secs(5);
 
+/// A tick that comes so much too late tells that the supervisor itself was held up (stopped by Ctrl-Z, say): the silence was
+/// its own.
+const LATE: Duration = Duration::from_secs(1);
+
 /// State of a process, and of an instance as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -64,21 +68,24 @@ pub enum Reason {
     Crash,
 }
 
-/// How a process ended, as the system tells it.
+/// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
+    /// It said so before, and its exit code agrees.
+    Finished(Exit),
     Code(i32),
     Signal(i32),
     /// It could not be started.
-    NotStarted,
+    NotStarted(Exit),
 }
 
 impl Ended {
-    fn exit(self) -> Option<Exit> {
+    /// What it ended with; `None` for a crash. Success without a word is one too: some library has ended the process.
+    pub fn exit(self) -> Option<Exit> {
         match self {
-            Self::Code(code) => Exit::from_code(code),
+            Self::Finished(exit) | Self::NotStarted(exit) => Some(exit),
+            Self::Code(code) => Exit::from_code(code).filter(|e| *e != Exit::Ok),
             Self::Signal(_) => None,
-            Self::NotStarted => Some(Exit::Internal),
         }
     }
 }
@@ -209,8 +216,7 @@ impl Machine {
             Input::Start if self.state == State::Pending && !self.wanted_end => Some(self.spawn(now)),
             Input::Ready if self.state == State::Starting => {
                 self.enter(State::Running, now);
-                self.heard = now;
-                self.sinks.values_mut().for_each(|s| s.changed = now);
+                self.refresh(now);
                 None
             }
             Input::Progress(sinks) => {
@@ -242,6 +248,12 @@ impl Machine {
             Input::Hurry => self.stop(now, Reason::User),
             Input::Tick => self.tick(now),
         }
+    }
+
+    /// Starts the clocks of health anew.
+    fn refresh(&mut self, now: Duration) {
+        self.heard = now;
+        self.sinks.values_mut().for_each(|s| s.changed = now);
     }
 
     fn waiting_sinks(&self) -> impl Iterator<Item = (&String, &Sink)> {
@@ -305,7 +317,13 @@ impl Machine {
     }
 
     fn tick(&mut self, now: Duration) -> Option<Action> {
-        if self.deadline().is_none_or(|at| now < at) {
+        let at = self.deadline()?;
+        if now < at {
+            return None;
+        }
+        if matches!(self.state, State::Starting | State::Running) && now > at + LATE {
+            self.since = now;
+            self.refresh(now);
             return None;
         }
         match self.state {
@@ -338,7 +356,7 @@ impl Machine {
         let exit = how.exit();
         let reason = self.reason.get_or_insert(match (how, exit) {
             (_, Some(Exit::Ok)) => Reason::EndOfStream,
-            (Ended::Code(_), Some(_)) => Reason::Fault,
+            (_, Some(_)) => Reason::Fault,
             _ => Reason::Crash,
         });
         let hung = matches!(reason, Reason::StartTimeout | Reason::Stalled(_) | Reason::Silent);

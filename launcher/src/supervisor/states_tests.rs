@@ -37,7 +37,7 @@ fn sink(buffers: u64, eos: bool) -> SinkProgress {
 
 fn end(code: i32) -> Input<'static> {
     Input::Ended {
-        how: Ended::Code(code),
+        how: Exit::from_code(code).map_or(Ended::Code(code), Ended::Finished),
         jitter: 0.5,
     }
 }
@@ -159,6 +159,38 @@ fn silence_is_a_hang() {
     assert_eq!(m.deadline(), Some(s(16)));
     assert_eq!(m.step(s(16), Input::Tick), Some(Action::Step(Step::EndOfStream)));
     assert_eq!(m.reason(), Some(&Reason::Silent));
+}
+
+#[test]
+fn silence_while_the_supervisor_was_held_up_is_no_hang() {
+    let mut m = machine(RestartPolicy::Never);
+    m.step(s(0), Input::Start);
+    assert_eq!(m.step(s(40), Input::Tick), None);
+    assert_eq!(m.step(s(69), Input::Tick), None, "the clock starts anew");
+    m.step(s(69), Input::Ready);
+    m.step(s(70), Input::Progress(&[sink(7, false)]));
+    assert_eq!(m.step(s(700), Input::Tick), None);
+    assert_eq!(m.step(s(715), Input::Tick), Some(Action::Step(Step::EndOfStream)));
+    assert_eq!(m.reason(), Some(&Reason::Silent));
+}
+
+#[test]
+fn success_without_a_word_is_a_crash() {
+    let mut m = running(RestartPolicy::OnFailure);
+    let quit = Input::Ended {
+        how: Ended::Code(0),
+        jitter: 0.5,
+    };
+    m.step(s(2), quit);
+    assert_eq!((m.state(), m.reason()), (State::Backoff, Some(&Reason::Crash)));
+}
+
+#[test]
+fn an_input_that_ended_early_is_not_tried_again() {
+    let mut m = running(RestartPolicy::Always);
+    let how = Ended::Finished(Exit::Incomplete);
+    m.step(s(2), Input::Ended { how, jitter: 0.5 });
+    assert_eq!((m.state(), m.reason()), (State::Failed, Some(&Reason::Fault)));
 }
 
 #[test]

@@ -73,14 +73,32 @@ fn clip_cut_off_before_its_index() {
 }
 
 #[test]
-fn clip_cut_off_behind_its_index_gives_what_is_there() {
+fn clip_cut_off_behind_its_index_is_a_fault_and_gives_what_is_there() {
     let p = Place::new();
     let whole = fs::read(clip("fast.mp4")).unwrap();
-    p.write("t.mp4", &whole[..whole.len() * 2 / 3]);
-    p.pipeline(TRANSCODE, INPUT);
-    p.nunchi(&["run", "p.yaml", "input=t.mp4", "--run-dir", "r"]).succeeds();
+    p.write("t.mp4", &whole[..whole.len() / 3]);
+    p.pipeline(
+        TRANSCODE,
+        &format!("{INPUT}\nrestart: {{policy: on-failure, delay: 10ms}}"),
+    );
+    p.nunchi(&["run", "p.yaml", "input=t.mp4", "--run-dir", "r"]).fails(
+        1,
+        &["t.mp4 ends at 0:0", " of 0:02: it is cut short or damaged", "help:"],
+    );
     let got = frames(&p.path("r/mp4/o.mp4"));
-    assert!((10..60).contains(&got), "{got}");
+    assert!((5..30).contains(&got), "{got}");
+    assert_eq!(p.read("r/logs/p.log").matches("started, pid").count(), 1, "no retry");
+}
+
+#[test]
+fn a_clip_whose_sound_is_longer_is_whole() {
+    let p = Place::new();
+    p.pipeline(
+        "filesrc location=${input} ! decodebin ! videoconvert ! fakesink sync=false",
+        "params: {input: {type: path}}",
+    );
+    let input = format!("input={}", clip("longer-sound.mkv").display());
+    p.nunchi(&["run", "p.yaml", &input]).succeeds();
 }
 
 #[test]

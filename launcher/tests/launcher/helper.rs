@@ -214,7 +214,7 @@ fn count(path: &Path, through: &str) -> u64 {
     }
 }
 
-/// Clips that are made once: `good.mp4` (60 frames), `fast.mp4` (index in front), `audio.mp4`, `change.h264`.
+/// Clips that are made once: `good.mp4` (60 frames), `fast.mp4` (index in front), `audio.mp4`, `longer-sound.mkv`, `change.h264`.
 pub fn clip(name: &str) -> PathBuf {
     static DIR: OnceLock<TempDir> = OnceLock::new();
     let dir = DIR.get_or_init(|| {
@@ -228,6 +228,7 @@ pub fn clip(name: &str) -> PathBuf {
         run(format!("{} ! h264parse ! mp4mux ! filesink location={}", video(small, 60), at("good.mp4")));
         run(format!("{} ! h264parse ! mp4mux faststart=true ! filesink location={}", video(small, 60), at("fast.mp4")));
         run(format!("audiotestsrc num-buffers=40 ! audioconvert ! avenc_aac ! mp4mux ! filesink location={}", at("audio.mp4")));
+        run(format!("{} ! h264parse ! queue ! matroskamux name=m ! filesink location={} audiotestsrc num-buffers=400 ! audioconvert ! avenc_aac ! queue ! m.", video(small, 30), at("longer-sound.mkv")));
         let mut both = Vec::new();
         for (size, file) in [(small, "a.h264"), ("width=320,height=180", "b.h264")] {
             run(format!("{} ! video/x-h264,stream-format=byte-stream ! filesink location={}", video(size, 30), at(file)));

@@ -178,8 +178,44 @@ fn an_end_by_sigterm_is_an_end_by_force() {
 fn no_data_from_the_start_is_a_timeout() {
     let p = Place::new();
     p.pipeline("appsrc ! fakesink", "health: {start_timeout: 500ms}");
-    p.nunchi(&["run", "p.yaml"])
-        .fails(124, &["delivered no data", "start_timeout"]);
+    p.nunchi(&["run", "p.yaml", "--run-dir", "r"])
+        .fails(124, &["delivered no data", "start_timeout", "and its graph"]);
+    assert!(p.read("r/logs/p.snapshot.dot").contains("appsrc"));
+}
+
+#[test]
+fn a_launcher_that_was_stopped_finds_its_process_well() {
+    let p = Place::new();
+    p.pipeline(LIVE, "health: {heartbeat_timeout: 1s, stall_timeout: 1s}");
+    let run = p.start(&["run", "p.yaml", "--run-dir", "r"]);
+    recording(&p);
+    run.signal(libc::SIGSTOP);
+    let stopped = std::time::Instant::now();
+    until("it was stopped for long", || stopped.elapsed().as_millis() > 2500);
+    run.signal(libc::SIGCONT);
+    let size = || std::fs::metadata(p.path("r/mp4/o.mp4")).unwrap().len();
+    let before = size();
+    until("it records on", || size() > before + 50_000);
+    run.signal(libc::SIGINT);
+    run.wait().succeeds();
+}
+
+#[test]
+fn ctrl_c_before_a_restart_is_an_end_by_the_user_that_tells_the_fault() {
+    let p = Place::new();
+    // Drawn evenly from nothing to an hour.
+    p.pipeline(
+        "videotestsrc num-buffers=5 ! identity error-after=3 ! fakesink",
+        "restart: {policy: on-failure, delay: 1h, max_delay: 1h}",
+    );
+    let run = p.start(&["run", "p.yaml", "--run-dir", "r"]);
+    until("it waits", || p.read("err").contains("starts again soon"));
+    run.signal(libc::SIGINT);
+    let done = run.wait();
+    done.succeeds();
+    assert!(done.out.contains("ended by the user"), "{}", done.out);
+    let summary: serde_json::Value = serde_json::from_str(&p.read("r/summary.json")).unwrap();
+    assert!(summary["error"]["message"].is_string(), "{summary}");
 }
 
 /// A named pipe that gives some bytes and then nothing for as long as the returned end lives.
