@@ -54,12 +54,11 @@ impl ProgressView {
         }
     }
 
-    /// A line between the progress.
-    pub fn line(&self, text: &str) {
-        match &self.bar {
-            _ if self.quiet => {}
-            Some(bar) => bar.println(text),
-            None => note(text),
+    /// For lines between the progress.
+    pub fn lines(&self) -> Lines {
+        Lines {
+            bar: self.bar.clone(),
+            quiet: self.quiet,
         }
     }
 
@@ -88,6 +87,23 @@ impl ProgressView {
     pub fn finish(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
+        }
+    }
+}
+
+/// See [`ProgressView::lines`].
+#[derive(Debug, Clone)]
+pub struct Lines {
+    bar: Option<ProgressBar>,
+    quiet: bool,
+}
+
+impl Lines {
+    pub fn line(&self, text: &str) {
+        match &self.bar {
+            _ if self.quiet => {}
+            Some(bar) => bar.println(text),
+            None => note(text),
         }
     }
 }

@@ -2,7 +2,9 @@
 
 pub mod doctor;
 pub mod list;
+mod on_stop;
 pub mod run;
+pub mod run_dir;
 mod summary;
 pub mod validate;
 

@@ -1,21 +1,21 @@
 //! `nunchi run`: one instance of a pipeline, from the command line to the summary.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use super::run_dir::RunDir;
 use super::summary::{Output, Summary};
-use super::{jobs, own_program, runtime};
+use super::{jobs, on_stop, own_program, runtime};
 use crate::cli::{Format, RunArgs};
 use crate::exit::{Exit, Failure};
 use crate::ipc::FromRunner;
-use crate::output::{self, ProgressView};
+use crate::output::{self, Lines, ProgressView};
 use crate::spec::params::{Values, resolve};
 use crate::spec::read::{self, Loaded, io_reason};
-use crate::spec::{Action, check, find};
+use crate::spec::{check, find};
 use crate::supervisor::{self, Control, ExitRecord, Outcome, Plan, ProcessOutcome, ProcessPlan, Reason, Report, State};
 
 pub fn run(args: RunArgs) -> Exit {
@@ -31,7 +31,7 @@ pub fn run(args: RunArgs) -> Exit {
 struct Ready {
     loaded: Loaded,
     values: Values,
-    run_dir: PathBuf,
+    folder: RunDir,
 }
 
 /// Everything that can be wrong before a process is started.
@@ -50,50 +50,10 @@ fn prepare(args: &RunArgs) -> Result<Ready, Vec<Failure>> {
     })?;
     let given: Vec<_> = args.params.iter().chain(&args.set).cloned().collect();
     let values = resolve(&loaded, &cwd, &given)?;
-    let run_dir = make_run_dir(args, &loaded, &cwd).map_err(|f| vec![f])?;
-    Ok(Ready {
-        loaded,
-        values,
-        run_dir,
-    })
-}
-
-/// The run folder with its `logs` and the folders of the outputs.
-fn make_run_dir(args: &RunArgs, loaded: &Loaded, cwd: &Path) -> Result<PathBuf, Failure> {
-    let run_dir = match &args.run_dir {
-        Some(dir) => cwd.join(dir),
-        None => {
-            let time = chrono::Local::now().format("%Y%m%d-%H%M%S");
-            let base = cwd
-                .join("run")
-                .join(format!("{}-{time}", loaded.description.name.value));
-            // Two runs may start within one second.
-            (1..)
-                .map(|n| {
-                    if n == 1 {
-                        base.clone()
-                    } else {
-                        base.with_extension(n.to_string())
-                    }
-                })
-                .find(|p| !p.exists())
-                .unwrap_or(base)
-        }
-    };
-    let outputs = loaded.description.outputs.values().map(|o| run_dir.join(&o.value));
-    let folders = outputs
-        .filter_map(|o| o.parent().map(Path::to_path_buf))
-        .chain([run_dir.join("logs")]);
-    for folder in folders {
-        std::fs::create_dir_all(&folder).map_err(|e| {
-            Failure::new(
-                Exit::CannotWrite,
-                format!("cannot make the folder {}: {}", folder.display(), io_reason(&e)),
-            )
-            .hint("choose another run folder with --run-dir")
-        })?;
-    }
-    Ok(run_dir)
+    let d = &loaded.description;
+    let outputs = d.outputs.values().map(|o| o.value.as_str());
+    let folder = RunDir::make(args.run_dir.as_deref(), &d.name.value, &cwd, outputs).map_err(|f| vec![f])?;
+    Ok(Ready { loaded, values, folder })
 }
 
 /// What is gathered while the instance runs.
@@ -109,7 +69,7 @@ struct Tally {
 fn perform(args: &RunArgs, ready: Ready) -> Result<Exit, Vec<Failure>> {
     let d = &ready.loaded.description;
     let program = own_program().map_err(|f| vec![f])?;
-    let processes = jobs(&ready.loaded, &ready.values, &ready.run_dir)
+    let processes = jobs(&ready.loaded, &ready.values, &ready.folder.path)
         .into_iter()
         .map(|job| {
             let after = d.processes[&job.process]
@@ -136,7 +96,7 @@ fn perform(args: &RunArgs, ready: Ready) -> Result<Exit, Vec<Failure>> {
     let runtime = runtime().map_err(|f| vec![f])?;
     let outcome = runtime.block_on(async {
         let (wishes, control) = mpsc::channel(4);
-        let control_task = tokio::spawn(control_from_outside(wishes, args.timeout, args.quiet));
+        let control_task = tokio::spawn(control_from_outside(wishes, args.timeout, view.lines()));
         let outcome = supervisor::supervise(Plan { program, processes }, control, |report, _| {
             watch(report, &mut tally, &mut view)
         })
@@ -159,7 +119,8 @@ fn perform(args: &RunArgs, ready: Ready) -> Result<Exit, Vec<Failure>> {
     if error.is_none() {
         error = unmended.map(|(name, process)| why(&outcome, name, process));
     }
-    if let Some(fault) = on_stop(&ready).into_iter().next() {
+    let (merged, faults) = on_stop::run(d, &ready.folder);
+    if let Some(fault) = faults.into_iter().next() {
         if exit == Exit::Ok {
             exit = fault.exit;
         }
@@ -175,7 +136,7 @@ fn perform(args: &RunArgs, ready: Ready) -> Result<Exit, Vec<Failure>> {
     });
     let summary = Summary {
         pipeline: d.name.value.clone(),
-        description: ready.loaded.path.clone(),
+        description: ready.loaded.path.display().to_string(),
         result: result_word(exit, &outcome).into(),
         exit_code: exit.code(),
         error: error.filter(|_| exit != Exit::Ok || unmended.is_some()),
@@ -191,10 +152,11 @@ fn perform(args: &RunArgs, ready: Ready) -> Result<Exit, Vec<Failure>> {
         outputs: d
             .outputs
             .iter()
-            .map(|(name, path)| Output::look(name, &ready.run_dir.join(&path.value)))
+            .map(|(name, path)| Output::look(name, &path.value, &ready.folder))
             .collect(),
-        run_dir: ready.run_dir.clone(),
-        logs: ready.run_dir.join("logs"),
+        merged,
+        run_dir: ready.folder.path.clone(),
+        logs: ready.folder.path.join("logs"),
         processes: outcome.processes,
     };
     if let Some(error) = summary.error.as_ref().filter(|_| exit != Exit::Ok) {
@@ -203,14 +165,16 @@ fn perform(args: &RunArgs, ready: Ready) -> Result<Exit, Vec<Failure>> {
     if let Err(e) = summary.save() {
         output::error(format_args!(
             "cannot write {}: {}",
-            ready.run_dir.join("summary.json").display(),
+            ready.folder.path.join("summary.json").display(),
             io_reason(&e)
         ));
         exit = if exit == Exit::Ok { Exit::CannotWrite } else { exit };
     }
     output::print(&match args.format {
         Format::Text => summary.text(),
-        Format::Json => summary.json(),
+        Format::Json => summary
+            .json()
+            .map_err(|e| vec![Failure::new(Exit::Internal, e.to_string())])?,
     });
     Ok(exit)
 }
@@ -253,7 +217,8 @@ fn watch(report: &Report, tally: &mut Tally, view: &mut ProgressView) {
             process,
             state: State::Backoff,
         } => {
-            view.line(&format!("{process}: ended unexpectedly, starts again soon"));
+            view.lines()
+                .line(&format!("{process}: ended unexpectedly, starts again soon"));
         }
         // What is mended by the restart is not the error of the run.
         Report::State {
@@ -266,14 +231,18 @@ fn watch(report: &Report, tally: &mut Tally, view: &mut ProgressView) {
 }
 
 /// Ctrl-C, SIGTERM, a closed terminal and the time limit, as wishes to the supervisor.
-async fn control_from_outside(wishes: mpsc::Sender<Control>, limit: Option<std::time::Duration>, quiet: bool) {
-    let (Ok(mut int), Ok(mut term), Ok(mut hup)) = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-        signal(SignalKind::hangup()),
-    ) else {
-        return;
-    };
+async fn control_from_outside(wishes: mpsc::Sender<Control>, limit: Option<std::time::Duration>, lines: Lines) {
+    let (asks, mut asked_by_user) = mpsc::channel(4);
+    let _listeners: Vec<_> = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()]
+        .into_iter()
+        // Whoever started us wants these to pass: nohup, or a shell's background job.
+        .filter(|kind| !is_ignored(kind.as_raw_value()))
+        .filter_map(|kind| signal(kind).ok())
+        .map(|mut stream| {
+            let asks = asks.clone();
+            tokio::spawn(async move { while stream.recv().await.is_some() && asks.send(()).await.is_ok() {} })
+        })
+        .collect();
     let mut asked = false;
     let time_is_up = async {
         match limit {
@@ -285,9 +254,7 @@ async fn control_from_outside(wishes: mpsc::Sender<Control>, limit: Option<std::
     let mut limited = limit.is_some();
     loop {
         let by_user = tokio::select! {
-            _ = int.recv() => true,
-            _ = term.recv() => true,
-            _ = hup.recv() => true,
+            _ = asked_by_user.recv() => true,
             () = &mut time_is_up, if limited => { limited = false; false }
         };
         let wish = match (by_user, asked) {
@@ -295,13 +262,21 @@ async fn control_from_outside(wishes: mpsc::Sender<Control>, limit: Option<std::
             (true, false) => Control::Stop(Reason::User),
             (true, true) => Control::Hurry,
         };
-        if by_user && !asked && !quiet {
-            output::note("ending: the files are being finished (Ctrl-C again: end at once)");
+        if by_user && !asked {
+            lines.line("ending: the files are being finished (Ctrl-C again: end at once)");
         }
         asked |= by_user;
         if wishes.send(wish).await.is_err() {
             return;
         }
+    }
+}
+
+fn is_ignored(signal: i32) -> bool {
+    // SAFETY: without a new action the call only fills the structure, which is valid for any content.
+    unsafe {
+        let mut now: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(signal, std::ptr::null(), &mut now) == 0 && now.sa_sigaction == libc::SIG_IGN
     }
 }
 
@@ -365,25 +340,4 @@ fn signal_name(signal: i32) -> &'static str {
         libc::SIGILL => "SIGILL: an instruction this processor lacks",
         _ => "see signal(7)",
     }
-}
-
-/// Carries out the actions; a fault in one does not keep the next from running.
-fn on_stop(ready: &Ready) -> Vec<Failure> {
-    let mut faults = Vec::new();
-    for action in &ready.loaded.description.on_stop {
-        let Action::MergeXml(merge) = &action.value;
-        let inputs: Vec<PathBuf> = merge.inputs.iter().map(|i| ready.run_dir.join(i)).collect();
-        let to = ready.run_dir.join(&merge.output);
-        let made = to.parent().map_or(Ok(()), std::fs::create_dir_all);
-        let merged = made
-            .map_err(|e| io_reason(&e))
-            .and_then(|()| nunchi_events::xml::merge(&inputs, &to).map_err(|e| e.to_string()));
-        if let Err(e) = merged {
-            faults.push(Failure::new(
-                Exit::CannotWrite,
-                format!("merge-xml into {}: {e}", to.display()),
-            ));
-        }
-    }
-    faults
 }

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use indexmap::IndexMap;
 use serde::Serialize;
 
+use super::on_stop::Merged;
+use super::run_dir::RunDir;
 use crate::exit::Failure;
 use crate::output::size;
 use crate::supervisor::ProcessOutcome;
@@ -14,7 +16,7 @@ use crate::supervisor::ProcessOutcome;
 #[derive(Debug, Serialize)]
 pub struct Summary {
     pub pipeline: String,
-    pub description: PathBuf,
+    pub description: String,
     /// `finished`, `ended by the user`, `timed out`, `ended by force` or `failed`.
     pub result: String,
     pub exit_code: u8,
@@ -28,6 +30,8 @@ pub struct Summary {
     /// Events by type.
     pub events: BTreeMap<String, u64>,
     pub outputs: Vec<Output>,
+    /// Logs that were joined.
+    pub merged: Vec<Merged>,
     pub run_dir: PathBuf,
     pub logs: PathBuf,
     pub processes: IndexMap<String, ProcessOutcome>,
@@ -43,27 +47,30 @@ pub struct Output {
 }
 
 impl Output {
-    pub fn look(name: &str, path: &Path) -> Self {
+    pub fn look(name: &str, path: &str, folder: &RunDir) -> Self {
+        let path = folder.path.join(path);
         Self {
             name: name.into(),
-            path: path.into(),
-            bytes: std::fs::metadata(path).ok().map(|m| m.len()),
+            bytes: folder.written(&path),
+            path,
         }
     }
 }
 
 impl Summary {
-    pub fn json(&self) -> String {
-        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
-        text.push('\n');
-        text
+    pub fn json(&self) -> serde_json::Result<String> {
+        Ok(serde_json::to_string_pretty(self)? + "\n")
     }
 
     /// Written beside and renamed, so that a reader never sees half of it.
     pub fn save(&self) -> std::io::Result<()> {
         let part = self.run_dir.join("summary.json.part");
-        std::fs::write(&part, self.json())?;
-        std::fs::rename(part, self.run_dir.join("summary.json"))
+        let written = std::fs::write(&part, self.json()?)
+            .and_then(|()| std::fs::rename(&part, self.run_dir.join("summary.json")));
+        if written.is_err() {
+            let _ = std::fs::remove_file(part);
+        }
+        written
     }
 
     pub fn text(&self) -> String {
@@ -85,6 +92,22 @@ impl Summary {
         for output in &self.outputs {
             let size = output.bytes.map_or("not written".into(), size);
             row(&output.name, &format!("{} ({size})", short(&output.path)));
+        }
+        for merged in &self.merged {
+            for (logs, what) in [(&merged.missing, "was not written"), (&merged.truncated, "ends early")] {
+                for log in logs {
+                    row(
+                        "note",
+                        &format!("{} {what}; {} lacks it", short(log), short(&merged.output)),
+                    );
+                }
+            }
+        }
+        let warnings: u64 = (self.processes.values().flat_map(|p| &p.attempts))
+            .map(|a| a.progress.warnings)
+            .sum();
+        if warnings > 0 {
+            row("warnings", &warnings.to_string());
         }
         row("logs", &short(&self.logs));
         out

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use gst::prelude::*;
 
+use crate::commands::run_dir::attempt_name;
 use crate::exit::{Exit, Failure};
 use crate::spec::read::io_reason;
 
@@ -65,13 +66,8 @@ fn output(path: &Path, attempt: u32) -> Result<(), Failure> {
     }
     // What an earlier attempt wrote stays; devices and pipes are not renamed.
     if attempt > 1 && path.is_file() {
-        let extension = path
-            .extension()
-            .map(|e| format!(".{}", e.to_string_lossy()))
-            .unwrap_or_default();
-        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let kept = path.with_file_name(format!("{stem}.attempt{}{extension}", attempt - 1));
-        std::fs::rename(path, kept).map_err(|e| cannot_write(path, &e))?;
+        let free = (attempt - 1..).map(|n| attempt_name(path, n)).find(|p| !p.exists());
+        std::fs::rename(path, free.unwrap_or_default()).map_err(|e| cannot_write(path, &e))?;
     }
     Ok(())
 }

@@ -188,13 +188,26 @@ fn logs_are_merged_at_the_end() {
              <result type=\"smile\" message=\"{message}\" /></analysis></frame></face_session>"
         )
     };
-    p.write("r/xml/a.xml", log(2, "second"));
-    p.write("r/xml/b.xml", log(1, "first"));
+    p.write("a.xml", log(2, "second"));
+    p.write("b.xml", log(1, "first"));
+    // Of an earlier run in the same folder.
+    let old = p.write("r/xml/c.xml", log(3, "third"));
+    let past = std::time::SystemTime::now() - std::time::Duration::from_secs(60);
+    fs::File::options()
+        .write(true)
+        .open(old)
+        .unwrap()
+        .set_modified(past)
+        .unwrap();
+    let copy = |name: &str| format!("filesrc location=${{{name}}} ! filesink location=${{run_dir}}/xml/{name}.xml");
     p.pipeline(
-        "fakesrc num-buffers=1 ! fakesink",
-        "on_stop: [{merge-xml: {inputs: [xml/a.xml, xml/b.xml], output: all/log.xml}}]\noutputs: {log: all/log.xml}",
+        &format!("{} {}", copy("a"), copy("b")),
+        "params: {a: {type: path, default: a.xml}, b: {type: path, default: b.xml}}\n\
+         on_stop: [{merge-xml: {inputs: [xml/a.xml, xml/b.xml, xml/c.xml], output: all/log.xml}}]\noutputs: {log: all/log.xml}",
     );
-    p.nunchi(&["run", "p.yaml", "--run-dir", "r"]).succeeds();
+    let done = p.nunchi(&["run", "p.yaml", "--run-dir", "r"]);
+    done.succeeds();
+    assert!(done.out.contains("r/xml/c.xml was not written"), "{}", done.out);
     let merged = nunchi_events::xml::read(p.path("r/all/log.xml")).unwrap();
     let messages: Vec<&str> = merged
         .frames
@@ -215,6 +228,43 @@ fn a_log_that_cannot_be_merged_is_named() {
     );
     p.nunchi(&["run", "p.yaml", "--run-dir", "r"])
         .fails(73, &["merge-xml into", "a.xml"]);
+}
+
+#[test]
+fn logs_that_were_not_written_at_all_are_a_fault() {
+    let p = Place::new();
+    p.pipeline(
+        "fakesrc num-buffers=1 ! fakesink",
+        "on_stop: [{merge-xml: {inputs: [xml/a.xml], output: all/log.xml}}]",
+    );
+    p.nunchi(&["run", "p.yaml", "--run-dir", "r"])
+        .fails(73, &["merge-xml into", "none of its inputs was written"]);
+}
+
+#[test]
+fn a_run_folder_in_use_is_refused_and_its_old_results_are_none() {
+    let p = Place::new();
+    let old = p.write("r/mp4/o.mp4", "of an earlier run");
+    let past = std::time::SystemTime::now() - std::time::Duration::from_secs(60);
+    fs::File::options()
+        .write(true)
+        .open(old)
+        .unwrap()
+        .set_modified(past)
+        .unwrap();
+    p.pipeline("appsrc ! fakesink", "outputs: {video: mp4/o.mp4}");
+    let run = p.start(&["run", "p.yaml", "--run-dir", "r"]);
+    until("it is started", || p.read("r/logs/p.log").contains("started, pid"));
+    let other = p.command(&["run", "p.yaml", "--run-dir", "r"]).output().unwrap();
+    assert_eq!(
+        other.status.code(),
+        Some(75),
+        "{}",
+        String::from_utf8_lossy(&other.stderr)
+    );
+    run.signal(libc::SIGINT);
+    let done = run.wait();
+    assert!(done.out.contains("not written"), "{}", done.out);
 }
 
 #[test]

@@ -26,6 +26,34 @@ fn ctrl_c_ends_with_a_playable_file_and_zero() {
 }
 
 #[test]
+fn a_signal_that_was_ignored_from_the_start_stays_so() {
+    let p = Place::new();
+    p.pipeline(LIVE, "");
+    let mut nohup = std::process::Command::new("sh");
+    let script = "trap '' HUP; exec \"$0\" run p.yaml --run-dir r";
+    nohup
+        .args(["-c", script, env!("CARGO_BIN_EXE_nunchi")])
+        .current_dir(p.path(""));
+    let mut child = nohup
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    recording(&p);
+    let size = || std::fs::metadata(p.path("r/mp4/o.mp4")).unwrap().len();
+    let signal = |signal| {
+        // SAFETY: plain system call on a child that is not reaped yet.
+        unsafe { libc::kill(child.id() as i32, signal) };
+    };
+    signal(libc::SIGHUP);
+    let before = size();
+    until("it records on", || size() > before + 50_000);
+    assert!(!p.read("r/logs/p.log").contains("ending it"));
+    signal(libc::SIGINT);
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
 fn the_time_limit_ends_with_a_playable_file_and_124() {
     let p = Place::new();
     p.pipeline(LIVE, "");
