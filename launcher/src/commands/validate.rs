@@ -9,6 +9,7 @@ use crate::ipc::{Decoder, FromRunner, Job, ToRunner};
 use crate::output;
 use crate::spec::params::{Values, resolve};
 use crate::spec::read::{self, Issue, Loaded, place};
+use crate::spec::template::UNKNOWN;
 use crate::spec::{Param, ParamType, check, find};
 use crate::supervisor::{Child, Closed, Ended, Incoming};
 
@@ -42,12 +43,26 @@ fn faults(target: &str, set: &[(String, String)]) -> Result<String, Vec<Failure>
     let mut given = stand_ins(&loaded, set);
     given.extend_from_slice(set);
     let cwd = std::env::current_dir().unwrap_or_default();
-    match resolve(&loaded, &cwd, &given) {
-        Ok(values) if faults.is_empty() => faults.extend(pipeline_faults(&loaded, &values)),
-        Ok(_) => {}
-        // A wrong default has been told with its place already.
-        Err(more) if faults.is_empty() => faults.extend(more),
-        Err(_) => {}
+    let unknown = |name: &String| given.iter().all(|(key, _)| key != name);
+    // A wrong default has been told with its place already.
+    if faults.is_empty() {
+        let mut checked = loaded.clone();
+        checked
+            .description
+            .params
+            .retain(|name, p| p.value.default.is_some() || !unknown(name));
+        match resolve(&checked, &cwd, &given) {
+            Ok(mut values) => {
+                let left = loaded
+                    .description
+                    .params
+                    .keys()
+                    .filter(|name| !checked.description.params.contains_key(*name));
+                values.extend(left.map(|name| (name.clone(), UNKNOWN.to_owned())));
+                faults.extend(pipeline_faults(&loaded, &values));
+            }
+            Err(more) => faults.extend(more),
+        }
     }
     if !faults.is_empty() {
         return Err(faults);
@@ -62,22 +77,26 @@ fn faults(target: &str, set: &[(String, String)]) -> Result<String, Vec<Failure>
     ))
 }
 
-/// A plausible value for every required parameter that was not given, so that the rest can be checked.
+/// A plausible value for the required parameters that were not given. Of a text nothing is known: what it is bound to may take
+/// only certain words.
 fn stand_ins(loaded: &Loaded, set: &[(String, String)]) -> Vec<(String, String)> {
-    let plausible = |p: &Param| match (&p.choices, &p.minimum, p.kind) {
-        (Some(choices), ..) => choices.first().map(ToString::to_string).unwrap_or_default(),
-        (_, Some(minimum), _) => minimum.to_string(),
-        (.., ParamType::Integer | ParamType::Number) => p.maximum.as_ref().map_or("0".into(), ToString::to_string),
-        (.., ParamType::Boolean) => "true".into(),
-        (.., ParamType::Duration) => "1s".into(),
-        (.., ParamType::Path) => "/dev/null".into(),
-        (.., ParamType::String) => "x".into(),
+    let plausible = |p: &Param| match (&p.choices, p.minimum.as_ref().or(p.maximum.as_ref()), p.kind) {
+        (Some(choices), ..) => choices.first().map(ToString::to_string),
+        _ if p.pattern.is_some() => None,
+        (_, Some(bound), _) => Some(bound.to_string()),
+        (.., ParamType::Integer | ParamType::Number) => Some("0".into()),
+        (.., ParamType::Boolean) => Some("true".into()),
+        (.., ParamType::Duration) => Some("1s".into()),
+        (.., ParamType::Path) => Some("/dev/null".into()),
+        (.., ParamType::String) => None,
     };
     let params = &loaded.description.params;
     let required = params
         .iter()
         .filter(|(name, p)| p.value.default.is_none() && set.iter().all(|(key, _)| key != *name));
-    required.map(|(name, p)| (name.clone(), plausible(&p.value))).collect()
+    required
+        .filter_map(|(name, p)| Some((name.clone(), plausible(&p.value)?)))
+        .collect()
 }
 
 /// Asks a runner child about each process: parsing may load, and crash in, any plugin.
@@ -86,7 +105,7 @@ fn pipeline_faults(loaded: &Loaded, values: &Values) -> Vec<Failure> {
         let runtime = runtime()?;
         let program = own_program()?;
         let mut faults = Vec::new();
-        for job in jobs(loaded, values, &std::env::temp_dir()) {
+        for job in jobs(loaded, values, std::path::Path::new("/tmp")) {
             let at = loaded
                 .description
                 .processes

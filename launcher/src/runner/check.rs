@@ -8,7 +8,7 @@ use super::packages::package_of;
 use crate::exit::{Exit, Failure};
 use crate::ipc::Binding;
 use crate::spec::read::nearest;
-use crate::spec::template::{assignment, unescape, words};
+use crate::spec::template::{UNKNOWN, assignment, unescape, without_unknown, words};
 
 /// Every fault of a filled launch line and of the values bound to its elements.
 pub fn line(line: &str, binds: &[Binding]) -> Vec<Failure> {
@@ -43,7 +43,7 @@ pub fn line(line: &str, binds: &[Binding]) -> Vec<Failure> {
     if !faults.is_empty() {
         return faults;
     }
-    match parse(line) {
+    match parse(&without_unknown(line)) {
         Ok(pipeline) => {
             for bind in binds {
                 if let Err(fault) = set(&pipeline, &bind.element, &bind.property, &bind.value) {
@@ -116,7 +116,7 @@ fn missing_element(name: &str) -> Failure {
 }
 
 /// The value for a property, or the fault that names the property, its range and the nearest known name.
-/// `None`: a kind of value that only GStreamer's parser knows how to make (an element as a property).
+/// `None`: a kind of value that only GStreamer's parser knows how to make (an element as a property), or an unknown one.
 fn parse_value(element: &gst::Element, property: &str, text: &str) -> Result<Option<glib::Value>, Failure> {
     let bad = |message: String| Failure::new(Exit::BadDescription, message);
     let factory = element.factory().map(|f| f.name().to_string()).unwrap_or_default();
@@ -133,8 +133,12 @@ fn parse_value(element: &gst::Element, property: &str, text: &str) -> Result<Opt
             "the property `{property}` of `{factory}` can only be read"
         )));
     }
-    if pspec.value_type().is_a(gst::Element::static_type()) {
+    if pspec.value_type().is_a(gst::Element::static_type()) || text.contains(UNKNOWN) {
         return Ok(None);
+    }
+    // As it is: GStreamer's own reading would take quotes off.
+    if pspec.value_type() == glib::Type::STRING {
+        return Ok(Some(text.to_value()));
     }
     let takes = || {
         format!(
@@ -259,6 +263,24 @@ mod tests {
             faults("fakesrc a=1 b=2 ! nosuchelementatall ! fakesink sync=perhaps").len(),
             4
         );
+    }
+
+    #[test]
+    fn unknown_values_leave_the_rest_to_be_checked() {
+        let with = |text: &str| faults(&text.replace('?', UNKNOWN));
+        assert_eq!(
+            with("videotestsrc pattern=? num-buffers=? ! fakesink"),
+            Vec::<String>::new()
+        );
+        assert!(with("videotestsrc patern=? ! fakesink")[0].contains("did you mean `pattern`?"));
+    }
+
+    #[test]
+    fn bound_text_arrives_with_its_quotes() {
+        gst::init().unwrap();
+        let pipeline = parse("filesrc name=f ! fakesink").unwrap();
+        set(&pipeline, "f", "location", "\"a\"").unwrap();
+        assert_eq!(pipeline.by_name("f").unwrap().property::<String>("location"), "\"a\"");
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub fn explain(error: &glib::Error, source: Option<&gst::Object>, cx: &Context<'
         .and_then(gst::Element::factory)
         .map(|f| f.name().to_string())
         .unwrap_or_default();
-    let own = |exit| Failure::new(exit, one_line(error.message()));
+    let own = |exit| Failure::new(exit, format!("{}{}", speaker(element), one_line(error.message())));
     if !cx.missing.is_empty() && !cx.ready {
         let what = cx.missing.join(", ");
         let input = input(cx.pipeline).map(|i| format!("{i}: ")).unwrap_or_default();
@@ -163,6 +163,26 @@ fn input(pipeline: &gst::Pipeline) -> Option<String> {
         .into_iter()
         .flatten()
         .find_map(|e| location(&e))
+}
+
+/// Who says it: `` `rtspsrc` (rtsp://host/x):  ``. The runner takes credentials out of what it sends.
+fn speaker(element: Option<&gst::Element>) -> String {
+    let Some((element, factory)) = element.and_then(|e| Some((e, e.factory()?))) else {
+        return String::new();
+    };
+    let url = || {
+        let readable = |name: &&str| {
+            let pspec = element.find_property(name);
+            pspec
+                .is_some_and(|p| p.value_type() == glib::Type::STRING && p.flags().contains(glib::ParamFlags::READABLE))
+        };
+        let mut names = ["location", "uri"].into_iter().filter(readable);
+        names.find_map(|name| element.property::<Option<String>>(name))
+    };
+    let what = device_or_file(Some(element))
+        .or_else(url)
+        .unwrap_or_else(|| element.name().to_string());
+    format!("`{}` ({what}): ", factory.name())
 }
 
 fn device_or_file(element: Option<&gst::Element>) -> Option<String> {

@@ -98,7 +98,7 @@ fn fill(job: &Job, check: bool) -> (Result<String, Failure>, Redactor) {
                 .ok_or_else(|| Fault(Failure::new(Exit::CannotWrite, "the run folder's path is not UTF-8")))?
                 .to_owned(),
             // A check needs no secrets, only something in their place.
-            Placeholder::Env(_) | Placeholder::File(_) if check => "secret".to_owned(),
+            Placeholder::Env(_) | Placeholder::File(_) if check => template::UNKNOWN.to_owned(),
             Placeholder::Env(name) => {
                 let value = std::env::var(name).map_err(|_| {
                     let failure = Failure::new(Exit::Config, format!("the environment variable {name} is not set"));
@@ -141,10 +141,7 @@ fn read_secret(path: &str) -> Result<String, Failure> {
 
 fn send_failure(link: &Link, redactor: &Redactor, failure: Failure) -> Exit {
     let exit = failure.exit;
-    let failure = Failure {
-        message: redactor.clean(&failure.message),
-        ..failure
-    };
+    let failure = redactor.failure(failure);
     link.send(&FromRunner::Error(RunnerError {
         failure,
         element: None,

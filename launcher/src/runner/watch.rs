@@ -333,10 +333,8 @@ impl Watch<'_> {
     }
 
     fn report(&self, failure: Failure, element: Option<String>, debug: Option<String>) {
-        let failure = Failure {
-            message: self.redactor.clean(&failure.message),
-            ..failure
-        };
+        let failure = self.redactor.failure(failure);
+        let element = element.map(|e| self.redactor.clean(&e));
         let debug = debug.map(|d| self.redactor.clean(&d));
         self.link.send(&FromRunner::Error(RunnerError {
             failure,

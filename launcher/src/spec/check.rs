@@ -41,6 +41,16 @@ pub fn stays_inside(path: &str) -> bool {
             .all(|c| matches!(c, Component::Normal(_) | Component::CurDir))
 }
 
+/// Whether the launcher itself writes there.
+fn is_reserved(path: &str) -> bool {
+    let mut parts = Path::new(path).components().filter(|c| *c != Component::CurDir);
+    match (parts.next().map(|c| c.as_os_str().to_owned()), parts.next()) {
+        (Some(first), None) => first == "summary.json" || first == "logs",
+        (Some(first), Some(_)) => first == "logs",
+        (None, _) => false,
+    }
+}
+
 struct Checker<'a> {
     loaded: &'a Loaded,
     issues: Vec<Issue>,
@@ -148,11 +158,33 @@ impl<'a> Checker<'a> {
             }
             None => {}
         }
-        if let Some(default) = &param.default
-            && faults.is_empty()
-            && let Err(e) = params::convert(param, &default.to_string(), self.loaded.folder())
+        if let (Some(low), Some(high)) = (&param.minimum, &param.maximum)
+            && let (Ok(low), Ok(high)) = (params::bound(param.kind, low), params::bound(param.kind, high))
+            && low > high
         {
-            faults.push((format!("has a wrong default: it {e}"), None));
+            faults.push(("has a `minimum` above its `maximum`".into(), None));
+        }
+        if faults.is_empty() {
+            let values = param.choices.iter().flatten().map(|v| ("choice", v));
+            for (what, value) in values.chain(param.default.iter().map(|v| ("default", v))) {
+                if !params::is_of(param.kind, value) {
+                    let hint = "write text, paths and durations in quotes, numbers and truth values without".to_owned();
+                    faults.push((format!("has a wrong {what}: `{value}` is not of its type"), Some(hint)));
+                } else if let Err(e) = params::convert(param, &value.to_string(), self.loaded.folder()) {
+                    faults.push((format!("has a wrong {what}: it {e}"), None));
+                }
+            }
+        }
+        let others = self
+            .loaded
+            .description
+            .params
+            .iter()
+            .take_while(|(other, _)| *other != name);
+        let same = |b: &Bind, o: &Bind| (&b.process, &b.element, &b.property) == (&o.process, &o.element, &o.property);
+        let twin = others.filter_map(|(other, o)| Some((other, o.value.bind.as_ref()?, param.bind.as_ref()?)));
+        for (other, _, _) in twin.filter(|(_, o, b)| same(b, o)) {
+            faults.push((format!("is bound to the same property as `{other}`"), None));
         }
         match &param.bind {
             Some(bind) if !self.loaded.description.processes.contains_key(&bind.process) => {
@@ -237,6 +269,15 @@ impl<'a> Checker<'a> {
             if merge.inputs.is_empty() {
                 self.add(at, "merge-xml has no inputs", None);
             }
+        }
+        let written = d.outputs.values().map(|p| (place(p.referenced), p.value.as_str()));
+        let merged = d.on_stop.iter().map(|action| {
+            let Action::MergeXml(merge) = &action.value;
+            (place(action.referenced), merge.output.as_str())
+        });
+        for (at, path) in written.chain(merged).filter(|(_, path)| is_reserved(path)) {
+            let hint = "`summary.json` and `logs` are the launcher's own".to_owned();
+            self.add(at, format!("`{path}` cannot be an output"), Some(hint));
         }
         for (at, path) in paths {
             if !stays_inside(path) {
@@ -333,6 +374,34 @@ on_stop: [{merge-xml: {inputs: [xml/a.xml], output: xml/log.xml}}]",
                 "one entry",
             ),
             ("processes: {p: {launch: x}}\noutputs: {a: ../x}", "run folder"),
+            (
+                "processes: {p: {launch: x}}\noutputs: {a: ./summary.json}",
+                "cannot be an output",
+            ),
+            (
+                "processes: {p: {launch: x}}\noutputs: {a: logs/p.log}",
+                "cannot be an output",
+            ),
+            (
+                "params: {a: {type: integer, minimum: 5, maximum: 1}}\nprocesses: {p: {launch: 'x y=${a}'}}",
+                "`minimum` above",
+            ),
+            (
+                "params: {a: {type: integer, enum: [1, 9], maximum: 5}}\nprocesses: {p: {launch: 'x y=${a}'}}",
+                "wrong choice: it is 9",
+            ),
+            (
+                "params: {a: {type: integer, enum: [1, two]}}\nprocesses: {p: {launch: 'x y=${a}'}}",
+                "`two` is not of its type",
+            ),
+            (
+                "params: {a: {type: string, default: 1.10}}\nprocesses: {p: {launch: 'x y=${a}'}}",
+                "`1.1` is not of its type",
+            ),
+            (
+                "params: {a: {type: string, bind: {process: p, element: e, property: x}}, b: {type: string, bind: {process: p, element: e, property: x}}}\nprocesses: {p: {launch: x}}",
+                "parameter `b` is bound to the same property as `a`",
+            ),
             ("processes: {p: {launch: x}}\noutputs: {a: /etc/x}", "run folder"),
             (
                 "processes: {p: {launch: x}}\non_stop: [{merge-xml: {inputs: [], output: o.xml}}]",

@@ -133,6 +133,17 @@ pub fn bound(kind: ParamType, bound: &Scalar) -> Result<f64, String> {
     }
 }
 
+/// Whether a YAML value is written as the type wants it: an unquoted 1.10 would reach a text as 1.1.
+pub fn is_of(kind: ParamType, value: &Scalar) -> bool {
+    match value {
+        Scalar::Boolean(_) => kind == ParamType::Boolean,
+        Scalar::Integer(0) if kind == ParamType::Duration => true,
+        Scalar::Integer(_) => matches!(kind, ParamType::Integer | ParamType::Number),
+        Scalar::Number(_) => kind == ParamType::Number,
+        Scalar::String(_) => matches!(kind, ParamType::String | ParamType::Path | ParamType::Duration),
+    }
+}
+
 fn check_range(param: &Param, text: &str, value: f64) -> Result<(), String> {
     let number = |b: &Option<Scalar>| b.as_ref().map(|b| bound(param.kind, b)).transpose();
     let (low, high) = (number(&param.minimum)?, number(&param.maximum)?);

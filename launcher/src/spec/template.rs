@@ -6,6 +6,10 @@
 use std::fmt;
 use std::ops::Range;
 
+/// Stands for a value that is not known while a description is checked: a secret, or one that nothing plausible is known for.
+/// No text holds this character.
+pub const UNKNOWN: &str = "\u{fdd0}";
+
 /// What stands between `${` and `}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Placeholder {
@@ -190,6 +194,21 @@ pub fn expand<E: From<String>>(
     }
     out.push_str(&launch[copied..]);
     Ok(out)
+}
+
+/// The line without the words whose value is not known.
+pub fn without_unknown(launch: &str) -> String {
+    let mut out = String::with_capacity(launch.len());
+    let mut copied = 0;
+    for word in words(launch)
+        .into_iter()
+        .filter(|w| launch[w.range.clone()].contains(UNKNOWN))
+    {
+        out.push_str(&launch[copied..word.range.start]);
+        copied = word.range.end;
+    }
+    out.push_str(&launch[copied..]);
+    out
 }
 
 /// Writes any text as one unquoted value of the gst-launch grammar.

@@ -74,6 +74,25 @@ fn secrets_need_not_be_there_for_a_check() {
 }
 
 #[test]
+fn required_values_that_nobody_knows_are_no_fault_and_hide_none() {
+    let p = Place::new();
+    let params = "params: {pat: {type: string, pattern: '[a-z]+'}, t: {type: duration, maximum: 5s}, s: {type: string, bind: {process: p, element: src, property: pattern}}}";
+    p.pipeline(
+        "videotestsrc name=src pattern=${pat} timestamp-offset=${t} ! fakesink",
+        params,
+    );
+    p.nunchi(&["validate", "p.yaml"]).succeeds();
+    p.pipeline(
+        "videotestsrc name=src patern=${pat} timestamp-offset=${t} ! fakesink",
+        params,
+    );
+    p.nunchi(&["validate", "p.yaml"])
+        .fails(65, &["no property `patern`", "did you mean `pattern`?"]);
+    p.nunchi(&["validate", "p.yaml", "--set", "pat=UP"])
+        .fails(65, &["must match"]);
+}
+
+#[test]
 fn a_missing_description() {
     Place::new().nunchi(&["validate", "no.yaml"]).fails(66, &["no.yaml"]);
 }
