@@ -5,14 +5,18 @@
 //! wants `mesh` twice, the second time on the region of the first: only then is [`Mesh::presence`] a safe filter.
 
 pub mod blazeface;
+mod detector;
+mod model;
 mod names;
 mod roi;
 pub mod scrfd;
 
-use crate::engine::{self, EngineError, EngineKind, EngineOptions, ModelSource, Network, TensorInfo};
+use crate::engine::{EngineError, EngineKind, EngineOptions, ModelSource};
 use crate::frame::FrameView;
 use crate::models;
-use crate::preprocess::{Channels, Sampling, Scaling, TargetError, fill_nchw_f32};
+use crate::preprocess::{Channels, Sampling, Scaling};
+use detector::Detector;
+use model::{Family, Model};
 
 pub use names::{BLENDSHAPE_NAMES, EMOTIONS};
 pub use roi::Roi;
@@ -21,8 +25,37 @@ pub use roi::Roi;
 pub const LANDMARKS: usize = 478;
 /// Side of the landmark network's input.
 const CROP: usize = 256;
-/// Side of the emotion network's input.
-const EMOTION_CROP: usize = 64;
+const LANDMARKS_478: Family = Family {
+    input: ("image", &[1, 3, CROP, CROP]),
+    outputs: &[
+        ("landmarks", &[1, 1, 1, 3 * LANDMARKS]),
+        ("presence_logit", &[1, 1, 1, 1]),
+    ],
+};
+const BLENDSHAPES_52: Family = Family {
+    input: ("points", &[1, names::BLENDSHAPE_LANDMARKS.len(), 2]),
+    outputs: &[("blendshapes", &[BLENDSHAPE_NAMES.len()])],
+};
+/// Each with the side of its input and the places of its classes in [`EMOTIONS`].
+const EMOTION_FAMILIES: [(Family, usize, &[usize]); 2] = [
+    (
+        Family {
+            input: ("image", &[1, 1, 64, 64]),
+            outputs: &[("emotions", &[1, EMOTIONS.len()])],
+        },
+        64,
+        &[0, 1, 2, 3, 4, 5, 6],
+    ),
+    // `best_model_float32_5class`: angry, disgust, happy, neutral, surprise.
+    (
+        Family {
+            input: ("image", &[1, 3, 128, 128]),
+            outputs: &[("emotions", &[1, 5])],
+        },
+        128,
+        &[0, 1, 3, 6, 5],
+    ),
+];
 /// How much larger the emotion network's crop is than the face's box.
 const EMOTION_MARGIN: f32 = 1.1;
 
@@ -68,46 +101,28 @@ impl Default for FaceModels {
 
 /// The four networks, loaded.
 pub struct FaceNet {
-    detector: Model<2>,
-    landmarks: Model<2>,
-    blendshapes: Model<1>,
-    emotion: Model<1>,
-    decoder: blazeface::Decoder,
+    detector: Detector,
+    landmarks: Model,
+    blendshapes: Model,
+    emotion: Model,
+    /// Which of [`EMOTION_FAMILIES`] it is.
+    emotion_family: usize,
 }
 
 impl FaceNet {
     /// Loads all four and compares their inputs and outputs with what is decoded here.
     pub fn load(models: &FaceModels, options: &EngineOptions) -> Result<Self, EngineError> {
-        use blazeface::{ANCHORS, INPUT, VALUES};
+        let emotions = EMOTION_FAMILIES.map(|(family, ..)| family);
+        let detector = Detector::load(&models.detector, options)?;
+        let (landmarks, _) = Model::load(&models.landmarks, options, &[LANDMARKS_478])?;
+        let (blendshapes, _) = Model::load(&models.blendshapes, options, &[BLENDSHAPES_52])?;
+        let (emotion, emotion_family) = Model::load(&models.emotion, options, &emotions)?;
         Ok(Self {
-            detector: Model::load(
-                &models.detector,
-                options,
-                ("image", &[1, 3, INPUT, INPUT]),
-                [("regressors", &[1, ANCHORS, VALUES]), ("scores", &[1, ANCHORS, 1])],
-            )?,
-            landmarks: Model::load(
-                &models.landmarks,
-                options,
-                ("image", &[1, 3, CROP, CROP]),
-                [
-                    ("landmarks", &[1, 1, 1, 3 * LANDMARKS]),
-                    ("presence_logit", &[1, 1, 1, 1]),
-                ],
-            )?,
-            blendshapes: Model::load(
-                &models.blendshapes,
-                options,
-                ("points", &[1, names::BLENDSHAPE_LANDMARKS.len(), 2]),
-                [("blendshapes", &[BLENDSHAPE_NAMES.len()])],
-            )?,
-            emotion: Model::load(
-                &models.emotion,
-                options,
-                ("image", &[1, 1, EMOTION_CROP, EMOTION_CROP]),
-                [("emotions", &[1, EMOTIONS.len()])],
-            )?,
-            decoder: blazeface::Decoder::default(),
+            detector,
+            landmarks,
+            blendshapes,
+            emotion,
+            emotion_family,
         })
     }
 
@@ -128,21 +143,7 @@ impl FaceNet {
 
     /// Faces with a score above `threshold`, merged above an overlap of `iou`, best first.
     pub fn detect(&mut self, frame: &FrameView<'_>, threshold: f32, iou: f32) -> Result<Vec<Detection>, EngineError> {
-        let side = blazeface::INPUT;
-        let (sampling, letterbox) = Sampling::letterbox((frame.width(), frame.height()), side);
-        let input = self.detector.input()?;
-        fill_nchw_f32(
-            frame,
-            &sampling,
-            (side, side),
-            Channels::Rgb,
-            Scaling::SIGNED_UNIT,
-            input,
-        )
-        .map_err(|error| self.detector.wrong_size(&error))?;
-        self.detector.run()?;
-        let [regressors, scores] = self.detector.outputs()?;
-        Ok(self.decoder.decode(regressors, scores, &letterbox, threshold, iou))
+        self.detector.detect(frame, threshold, iou)
     }
 
     /// Landmarks of the face in `roi`. A region that is not [usable](Roi::is_usable), or a network that answers with
@@ -156,9 +157,8 @@ impl FaceNet {
             return Ok(nothing());
         }
         let sampling = Sampling::rotated_square(roi.cx, roi.cy, roi.size, roi.rotation, CROP);
-        let input = self.landmarks.input()?;
-        fill_nchw_f32(frame, &sampling, (CROP, CROP), Channels::Rgb, Scaling::UNIT, input)
-            .map_err(|error| self.landmarks.wrong_size(&error))?;
+        self.landmarks
+            .fill(frame, &sampling, (CROP, CROP), Channels::Rgb, Scaling::UNIT)?;
         self.landmarks.run()?;
         let [landmarks, presence] = self.landmarks.outputs()?;
         let scale = roi.size / CROP as f32;
@@ -194,7 +194,7 @@ impl FaceNet {
         Ok(weights(output))
     }
 
-    /// Probabilities in the order of [`EMOTIONS`] for the face in the box x0, y0, x1, y1. A box without an area gives
+    /// Probabilities in the order of [`EMOTIONS`], 0 for those that the network does not know, for the face in the box x0, y0, x1, y1. A box without an area gives
     /// zeros.
     pub fn emotion(&mut self, frame: &FrameView<'_>, bbox: [f32; 4]) -> Result<[f32; 7], EngineError> {
         let [x0, y0, x1, y1] = bbox;
@@ -207,14 +207,19 @@ impl FaceNet {
             (EMOTION_MARGIN - 1.0) / 2.0 * width,
             (EMOTION_MARGIN - 1.0) / 2.0 * height,
         );
-        let size = (EMOTION_CROP, EMOTION_CROP);
+        let (_, side, classes) = EMOTION_FAMILIES[self.emotion_family];
+        let size = (side, side);
         let sampling = Sampling::crop([x0 - mx, y0 - my, x1 + mx, y1 + my], size);
-        let input = self.emotion.input()?;
-        fill_nchw_f32(frame, &sampling, size, Channels::Gray, Scaling::SIGNED_UNIT, input)
-            .map_err(|error| self.emotion.wrong_size(&error))?;
+        self.emotion
+            .fill(frame, &sampling, size, Channels::Gray, Scaling::SIGNED_UNIT)?;
         self.emotion.run()?;
         let [output] = self.emotion.outputs()?;
-        Ok(weights(output))
+        let mut emotions = [0.0; EMOTIONS.len()];
+        // A network that says too little says nothing: not a number, not 0.
+        for (index, &class) in classes.iter().enumerate() {
+            emotions[class] = output.get(index).map_or(f32::NAN, |v| v.clamp(0.0, 1.0));
+        }
+        Ok(emotions)
     }
 }
 
@@ -236,67 +241,4 @@ fn sigmoid(logit: f32) -> f32 {
 /// `N` values in 0..=1. What is not a number stays so: the reader knows then that the network said nothing.
 fn weights<const N: usize>(output: &[f32]) -> [f32; N] {
     std::array::from_fn(|index| output.get(index).map_or(f32::NAN, |v| v.clamp(0.0, 1.0)))
-}
-
-/// A network with one input and `N` outputs of known names and shapes.
-struct Model<const N: usize> {
-    network: Box<dyn Network>,
-    /// Where the outputs stand in the network's order.
-    order: [usize; N],
-}
-
-impl<const N: usize> Model<N> {
-    fn load(
-        source: &ModelSource,
-        options: &EngineOptions,
-        input: (&str, &[usize]),
-        outputs: [(&str, &[usize]); N],
-    ) -> Result<Self, EngineError> {
-        let network = engine::load(source, options)?;
-        let fits = |info: &TensorInfo, (name, shape): (&str, &[usize])| info.name == name && info.shape == shape;
-        let input_fits = network.inputs().len() == 1 && fits(&network.inputs()[0], input);
-        let order = outputs.map(|wanted| network.outputs().iter().position(|info| fits(info, wanted)));
-        if !input_fits || order.iter().any(Option::is_none) {
-            let text = |infos: &[TensorInfo]| {
-                infos
-                    .iter()
-                    .map(|info| format!("{}{:?}", info.name, info.shape))
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            };
-            let wanted = outputs.map(|(name, shape)| format!("{name}{shape:?}")).join(", ");
-            return Err(EngineError::ModelShape {
-                model: source.to_string(),
-                expected: format!("{}{:?} -> {wanted}", input.0, input.1),
-                found: format!("{} -> {}", text(network.inputs()), text(network.outputs())),
-            });
-        }
-        Ok(Self {
-            network,
-            order: order.map(Option::unwrap_or_default),
-        })
-    }
-
-    fn input(&mut self) -> Result<&mut [f32], EngineError> {
-        self.network.input(0, 0)?.f32()
-    }
-
-    fn run(&mut self) -> Result<(), EngineError> {
-        self.network.infer(0)
-    }
-
-    fn outputs(&self) -> Result<[&[f32]; N], EngineError> {
-        let mut outputs: [&[f32]; N] = [&[]; N];
-        for (output, &index) in outputs.iter_mut().zip(&self.order) {
-            *output = self.network.output(0, index)?.f32()?;
-        }
-        Ok(outputs)
-    }
-
-    fn wrong_size(&self, error: &TargetError) -> EngineError {
-        EngineError::Inference {
-            engine: self.network.engine(),
-            reason: error.to_string(),
-        }
-    }
 }

@@ -2,7 +2,6 @@
 //! Detection"), as HEFs of `scrfd_500m`, `scrfd_2.5g` and `scrfd_10g` give it.
 
 use super::Detection;
-use crate::engine::TensorInfo;
 use crate::nms::{Candidate, weighted_nms};
 use crate::preprocess::Letterbox;
 
@@ -26,30 +25,6 @@ pub struct Head<'a> {
     pub boxes: &'a [f32],
     /// 20 channels: x, y from the anchor, in strides.
     pub keypoints: &'a [f32],
-}
-
-/// Where the outputs of a network stand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Outputs {
-    /// Per stride: scores, boxes, keypoints.
-    pub heads: [[usize; 3]; 3],
-}
-
-impl Outputs {
-    /// Finds the nine outputs by their shapes, whatever their names and order. `None` when it is another network.
-    pub fn find(outputs: &[TensorInfo]) -> Option<Self> {
-        let channels = [ANCHORS, 4 * ANCHORS, 2 * KEYPOINTS * ANCHORS];
-        let mut heads = [[0; 3]; 3];
-        for (head, stride) in heads.iter_mut().zip(STRIDES) {
-            let side = INPUT / stride;
-            for (index, channels) in head.iter_mut().zip(channels) {
-                *index = outputs
-                    .iter()
-                    .position(|info| info.shape.ends_with(&[side, side, channels]))?;
-            }
-        }
-        (outputs.len() == 9).then_some(Self { heads })
-    }
 }
 
 /// Work memory.
@@ -128,7 +103,6 @@ fn detection(candidate: &Candidate<VALUES>) -> Detection {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{DataType, Layout};
     use proptest::prelude::*;
 
     const LETTERBOX: Letterbox = Letterbox {
@@ -261,34 +235,6 @@ mod tests {
             keypoints: &[],
         };
         assert!(Decoder::default().decode(&[empty; 3], &LETTERBOX, 0.5, 0.4).is_empty());
-    }
-
-    fn info(shape: &[usize]) -> TensorInfo {
-        TensorInfo {
-            name: "conv".to_owned(),
-            shape: shape.to_vec(),
-            data_type: DataType::F32,
-            layout: Layout::Nhwc,
-            quantisation: None,
-        }
-    }
-
-    #[test]
-    fn outputs_are_found_by_shape_in_any_order() {
-        let mut all: Vec<_> = [20, 10, 5]
-            .iter()
-            .flat_map(|quarter| [20, 2, 8].map(|channels| info(&[4 * quarter, 4 * quarter, channels])))
-            .collect();
-        assert_eq!(
-            Outputs::find(&all),
-            Some(Outputs {
-                heads: [[1, 2, 0], [4, 5, 3], [7, 8, 6]]
-            })
-        );
-        all.push(info(&[1]));
-        assert_eq!(Outputs::find(&all), None, "one too many");
-        assert_eq!(Outputs::find(&all[..8]), None, "one too few");
-        assert_eq!(Outputs::find(&[]), None);
     }
 
     proptest! {
