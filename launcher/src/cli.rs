@@ -107,6 +107,9 @@ pub enum Format {
 
 /// Body of the `nunchi` program.
 pub fn main() -> ExitCode {
+    // A file at its size limit shall be an error of that file, here and in the runners, which inherit this.
+    // SAFETY: plain system call before any thread is made.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
     let exit = match Cli::parse().command {
         Command::Run(args) => commands::run::run(args),
         Command::Validate(args) => commands::validate::run(&args),

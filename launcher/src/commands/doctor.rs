@@ -233,6 +233,12 @@ fn text(facts: &Facts, devices: &[Device], missing: &[String]) -> String {
         .filter(|e| !e.found)
         .filter_map(|e| e.package.as_deref())
         .collect();
+    // Of codecs one is enough; the first is the one to install.
+    for group in [&facts.encoders, &facts.decoders] {
+        if group.iter().all(|e| !e.found) {
+            packages.extend(group.first().and_then(|e| e.package.as_deref()));
+        }
+    }
     packages.sort_unstable();
     packages.dedup();
     if !packages.is_empty() {

@@ -45,6 +45,7 @@ pub fn line(line: &str, binds: &[Binding]) -> Vec<Failure> {
     }
     match parse(&without_unknown(line)) {
         Ok(pipeline) => {
+            faults.extend(unlinked(&pipeline));
             for bind in binds {
                 if let Err(fault) = set(&pipeline, &bind.element, &bind.property, &bind.value) {
                     let message = format!("parameter `{}`: {}", bind.param, fault.message);
@@ -53,6 +54,34 @@ pub fn line(line: &str, binds: &[Binding]) -> Vec<Failure> {
             }
         }
         Err(fault) => faults.push(fault),
+    }
+    faults
+}
+
+/// Elements none of whose pads is linked on one side: they would fail, or wait for ever. Where an element makes pads later,
+/// one that has none yet may get one then.
+fn unlinked(pipeline: &gst::Pipeline) -> Vec<Failure> {
+    let elements = super::named(pipeline.upcast_ref());
+    let makes_pads = |e: &gst::Element| {
+        e.pad_template_list()
+            .iter()
+            .any(|t| t.direction() == gst::PadDirection::Src && t.presence() == gst::PadPresence::Sometimes)
+    };
+    let later = elements.iter().any(makes_pads);
+    let alone = |pads: Vec<gst::Pad>| !pads.is_empty() && pads.iter().all(|p| !p.is_linked());
+    let fault = |element: &gst::Element, what: &str| {
+        let factory = element.factory().map(|f| f.name().to_string()).unwrap_or_default();
+        let message = format!("`{factory}` ({}) {what}", element.name());
+        Failure::new(Exit::BadDescription, message).hint("link it with `!`")
+    };
+    let mut faults = Vec::new();
+    for element in &elements {
+        if alone(element.src_pads()) {
+            faults.push(fault(element, "gives its data to nothing"));
+        }
+        if !later && alone(element.sink_pads()) {
+            faults.push(fault(element, "gets its data from nothing"));
+        }
     }
     faults
 }
@@ -216,7 +245,8 @@ mod tests {
     fn sound_lines_have_no_fault() {
         for text in [
             "fakesrc num-buffers=1 ! fakesink",
-            "fakesrc",
+            "( fakesrc ! fakesink )",
+            "filesrc location=x ! decodebin ! videoconvert ! fakesink",
             "videotestsrc pattern=ball ! video/x-raw,width=64,height=48 ! tee name=t t. ! queue ! fakesink t. ! queue ! fakesink",
             "videotestsrc ! capsfilter caps=\"video/x-raw, width=64\" ! fakesink",
             "fakesrc ! ( queue ! identity ) ! fakesink",
@@ -246,6 +276,11 @@ mod tests {
             ("fakesrc is-live=perhaps ! fakesink", &["65", "true or false"]),
             ("fakesrc ! fakesink stats=x", &["65", "only be read"]),
             ("fakesrc ! ! fakesink", &["65", "launch line is wrong"]),
+            ("fakesrc", &["65", "`fakesrc`", "gives its data to nothing"]),
+            (
+                "fakesrc ! fakesink fakesink name=b",
+                &["65", "(b) gets its data from nothing"],
+            ),
             ("fakesrc ! nope.", &["65", "launch line is wrong"]),
             (
                 "audiotestsrc ! videoscale ! fakesink",

@@ -36,10 +36,10 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// Watches the sink pads of every element at the top of the pipeline.
+    /// Watches the sink pads of every element of the launch line.
     pub fn attach(pipeline: &gst::Pipeline) -> Self {
         let mut pads = Vec::new();
-        for element in pipeline.children() {
+        for element in super::named(pipeline.upcast_ref()) {
             let is_sink = element.element_flags().contains(gst::ElementFlags::SINK);
             for pad in element.sink_pads() {
                 let watched = Arc::new(Pad {

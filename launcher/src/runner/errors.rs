@@ -206,8 +206,7 @@ fn is_format_trouble(error: &glib::Error) -> bool {
 
 /// Whether an element at the top still waits for its input.
 fn unlinked(pipeline: &gst::Pipeline) -> bool {
-    pipeline
-        .children()
+    super::named(pipeline.upcast_ref())
         .iter()
         .flat_map(gst::Element::sink_pads)
         .any(|p| !p.is_linked())

@@ -212,6 +212,16 @@ fn build(line: &str, job: &Job) -> Result<gst::Pipeline, Failure> {
     Ok(pipeline)
 }
 
+/// The elements that the launch line names: those of the pipeline and of plain bins, not what elements are made of.
+fn named(bin: &gst::Bin) -> Vec<gst::Element> {
+    let inner = |element: gst::Element| match element.downcast::<gst::Bin>() {
+        Ok(bin) if bin.factory().is_none_or(|f| f.name() == "bin") => named(&bin),
+        Ok(bin) => vec![bin.upcast()],
+        Err(element) => vec![element],
+    };
+    bin.children().into_iter().flat_map(inner).collect()
+}
+
 /// All elements of a pipeline, those inside bins too.
 fn elements(pipeline: &gst::Pipeline) -> Vec<gst::Element> {
     let mut found = Vec::new();

@@ -4,11 +4,15 @@
 pub fn package_of(element: &str) -> Option<&'static str> {
     Some(match element {
         "hailoface" | "eventthrottle" | "xmllogsink" | "analysisoverlay" => return None,
-        "x264enc" | "mpeg2dec" | "a52dec" | "asfdemux" | "lamemp3enc" => "gstreamer1.0-plugins-ugly",
-        "textoverlay" | "timeoverlay" | "clockoverlay" | "textrender" | "cairooverlay" => "gstreamer1.0-x",
+        "filesrc" | "filesink" | "fakesrc" | "fakesink" | "queue" | "queue2" | "multiqueue" | "tee" | "capsfilter"
+        | "identity" | "typefind" | "valve" | "funnel" | "concat" | "input-selector" | "output-selector" => {
+            "libgstreamer1.0-0"
+        }
+        "x264enc" | "mpeg2dec" | "a52dec" | "asfdemux" => "gstreamer1.0-plugins-ugly",
+        "textoverlay" | "timeoverlay" | "clockoverlay" | "textrender" => "gstreamer1.0-x",
         "alsasrc" | "alsasink" => "gstreamer1.0-alsa",
         "pulsesrc" | "pulsesink" => "gstreamer1.0-pulseaudio",
-        "ximagesink" | "xvimagesink" | "ximagesrc" => "gstreamer1.0-x",
+        "ximagesink" | "xvimagesink" => "gstreamer1.0-x",
         "rtspclientsink" => "gstreamer1.0-rtsp",
         "libcamerasrc" => "gstreamer1.0-libcamera",
         "gtksink" | "gtkglsink" => "gstreamer1.0-gtk3",
@@ -22,9 +26,8 @@ pub fn package_of(element: &str) -> Option<&'static str> {
         | "avimux" | "flvmux" | "flvdemux" | "jpegenc" | "jpegdec" | "pngenc" | "pngdec" | "vp8enc" | "vp8dec"
         | "vp9enc" | "vp9dec" | "wavenc" | "wavparse" | "rtspsrc" | "udpsrc" | "udpsink" | "autovideosink"
         | "autovideosrc" | "autoaudiosink" | "splitmuxsink" | "videocrop" | "videobox" | "alpha" | "deinterlace"
-        | "videoflip" | "souphttpsrc" | "multifilesrc" | "multifilesink" | "rtpjitterbuffer" => {
-            "gstreamer1.0-plugins-good"
-        }
+        | "ximagesrc" | "cairooverlay" | "lamemp3enc" | "videoflip" | "souphttpsrc" | "multifilesrc"
+        | "multifilesink" | "rtpjitterbuffer" => "gstreamer1.0-plugins-good",
         "decodebin" | "decodebin3" | "uridecodebin" | "playbin" | "videoconvert" | "videoscale" | "videorate"
         | "videotestsrc" | "audiotestsrc" | "audioconvert" | "audioresample" | "appsrc" | "appsink" | "oggmux"
         | "oggdemux" | "theoraenc" | "vorbisenc" | "opusenc" | "compositor" | "encodebin" | "tcpclientsrc"
@@ -47,6 +50,8 @@ mod tests {
     #[test]
     fn names_the_package_or_nothing() {
         assert_eq!(package_of("x264enc"), Some("gstreamer1.0-plugins-ugly"));
+        assert_eq!(package_of("ximagesrc"), Some("gstreamer1.0-plugins-good"));
+        assert_eq!(package_of("queue"), Some("libgstreamer1.0-0"));
         assert_eq!(package_of("avdec_h264"), Some("gstreamer1.0-libav"));
         assert_eq!(package_of("doesnotexist"), None);
     }

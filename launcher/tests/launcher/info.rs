@@ -87,4 +87,8 @@ fn doctor_names_what_is_missing() {
         out.contains("Missing:") && out.contains("gstreamer1.0-plugins-good"),
         "{out}"
     );
+    let install = out.lines().find(|l| l.starts_with("Install:")).unwrap_or_default();
+    for package in ["libgstreamer1.0-0", "gstreamer1.0-plugins-ugly", "gstreamer1.0-libav"] {
+        assert!(install.contains(package), "{package}: {install}");
+    }
 }

@@ -268,6 +268,15 @@ fn a_run_folder_in_use_is_refused_and_its_old_results_are_none() {
 }
 
 #[test]
+fn a_launch_line_that_is_one_bin_counts_as_any_other() {
+    let p = Place::new();
+    p.pipeline("( videotestsrc num-buffers=7 ! fakesink )", "");
+    let done = p.nunchi(&["run", "p.yaml", "--run-dir", "r", "--format", "json"]);
+    done.succeeds();
+    assert!(done.out.contains("\"frames\": 7"), "{}", done.out);
+}
+
+#[test]
 fn a_window_without_a_display_is_no_crash() {
     let p = Place::new();
     p.pipeline("videotestsrc num-buffers=5 ! videoconvert ! autovideosink", "");
