@@ -18,7 +18,20 @@ struct Pad {
     /// Stream time at which the last buffer ends, ns.
     end: AtomicU64,
     eos: AtomicBool,
+    /// The element that writes this stream, when its file holds pictures of one size only.
+    one_size: Option<String>,
+    /// The size has changed: such a file ends there, or a player could not read the rest.
+    cut: AtomicBool,
     format: Mutex<Format>,
+}
+
+/// Where a file had to end before the stream.
+pub struct Cut {
+    pub muxer: String,
+    pub from: (i32, i32),
+    pub to: (i32, i32),
+    /// Stream time, ns.
+    pub at: u64,
 }
 
 #[derive(Default)]
@@ -41,6 +54,7 @@ impl Counters {
         let mut pads = Vec::new();
         for element in super::named(pipeline.upcast_ref()) {
             let is_sink = element.element_flags().contains(gst::ElementFlags::SINK);
+            let one_size = holds_one_size(&element).then(|| element.name().to_string());
             for pad in element.sink_pads() {
                 let watched = Arc::new(Pad {
                     sink: is_sink.then(|| element.name().to_string()),
@@ -48,6 +62,8 @@ impl Counters {
                     position: AtomicU64::new(NO_TIME),
                     end: AtomicU64::new(0),
                     eos: AtomicBool::new(false),
+                    one_size: one_size.clone(),
+                    cut: AtomicBool::new(false),
                     format: Mutex::default(),
                 });
                 let for_probe = watched.clone();
@@ -61,6 +77,9 @@ impl Counters {
                         }
                         Some(gst::PadProbeData::Event(event)) => for_probe.event(event),
                         _ => {}
+                    }
+                    if for_probe.cuts() {
+                        info.data = Some(gst::PadProbeData::Event(gst::event::Eos::new()));
                     }
                     gst::PadProbeReturn::Ok
                 });
@@ -86,6 +105,16 @@ impl Counters {
     /// A change of the picture's size in mid-stream: from, to.
     pub fn size_change(&self) -> Option<((i32, i32), (i32, i32))> {
         self.pads.iter().find_map(|p| p.format.lock().ok()?.change)
+    }
+
+    /// The file that ended where the size changed.
+    pub fn cut(&self) -> Option<Cut> {
+        self.pads.iter().filter(|p| p.cut.load(Relaxed)).find_map(|p| {
+            let (from, to) = p.format.lock().ok()?.change?;
+            let muxer = p.one_size.clone()?;
+            let at = p.end.load(Relaxed);
+            Some(Cut { muxer, from, to, at })
+        })
     }
 
     /// Where the video ended and where it should have, ns, when that is far before its time. The length of the video itself
@@ -135,7 +164,18 @@ fn duration(pipeline: &gst::Pipeline) -> Option<u64> {
     duration.map(|d| d.nseconds()).filter(|d| *d > 0)
 }
 
+/// MPEG-TS can change; the others describe the picture once, in a header.
+fn holds_one_size(element: &gst::Element) -> bool {
+    let Some(factory) = element.factory() else { return false };
+    factory.has_type(gst::ElementFactoryType::MUXER) && factory.name() != "mpegtsmux"
+}
+
 impl Pad {
+    /// Whether the stream has to end here, before a picture that its file cannot hold; true once.
+    fn cuts(&self) -> bool {
+        self.one_size.is_some() && self.format.lock().is_ok_and(|f| f.change.is_some()) && !self.cut.swap(true, Relaxed)
+    }
+
     fn count(&self, buffers: u64, last: Option<&gst::BufferRef>) {
         self.buffers.fetch_add(buffers, Relaxed);
         let Some((buffer, pts)) = last.and_then(|b| Some((b, b.pts()?))) else {

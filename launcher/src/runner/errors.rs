@@ -3,7 +3,7 @@
 use gst::glib;
 use gst::prelude::*;
 
-use super::counters::Counters;
+use super::counters::{Counters, Cut};
 use super::prepare::location;
 use crate::exit::{Exit, Failure};
 use crate::output::clock;
@@ -123,6 +123,21 @@ fn damaged(cx: &Context<'_>) -> Failure {
         format!("{input} is damaged or cut short: it holds no stream that can be played"),
     )
     .hint("an MP4 whose recording was cut off lacks its index; try to repair it, or record in fragments")
+}
+
+/// A file that had to end where the picture changed its size.
+pub fn size_changed(cut: &Cut) -> Failure {
+    let Cut { muxer, from, to, at } = cut;
+    let message = format!(
+        "the picture changes from {}x{} to {}x{} at {}, and a file of `{muxer}` holds one size: the run ends there",
+        from.0,
+        from.1,
+        to.0,
+        to.1,
+        clock(*at)
+    );
+    Failure::new(Exit::Incomplete, message)
+        .hint("cut the input there, or put `videoscale ! video/x-raw,width=…,height=…` in front of the encoder")
 }
 
 /// The input of this name ended before its time.

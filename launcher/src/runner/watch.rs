@@ -126,8 +126,11 @@ impl Watch<'_> {
         }
     }
 
-    /// A fault when a file has ended long before the time that it tells itself.
+    /// A fault when a file has ended long before the time that it tells itself, or one that was written had to.
     fn cut_short(&self) -> Option<Failure> {
+        if let Some(cut) = self.counters.cut() {
+            return Some(errors::size_changed(&cut));
+        }
         let alone = self.found().len() <= 1;
         errors::cut_short(self.pipeline, self.counters.shortfall(self.pipeline, alone)?)
     }

@@ -91,6 +91,23 @@ fn clip_cut_off_behind_its_index_is_a_fault_and_gives_what_is_there() {
 }
 
 #[test]
+fn a_new_size_in_the_middle_ends_a_file_that_holds_one() {
+    let p = Place::new();
+    p.pipeline(TRANSCODE, INPUT);
+    let input = format!("input={}", clip("change.h264").display());
+    p.nunchi(&["run", "p.yaml", &input, "--run-dir", "r"]).fails(
+        1,
+        &[
+            "changes from 160x120 to 320x180",
+            "mp4mux",
+            "holds one size",
+            "help: cut the input",
+        ],
+    );
+    assert_eq!(frames(&p.path("r/mp4/o.mp4")), 30, "all that has the first size");
+}
+
+#[test]
 fn a_clip_whose_sound_is_longer_is_whole() {
     let p = Place::new();
     p.pipeline(
