@@ -13,7 +13,15 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex};
 
-static DOUBLE: LazyLock<PathBuf> = LazyLock::new(|| target("release/libnvds_double.so"));
+static DOUBLE: LazyLock<PathBuf> = LazyLock::new(|| {
+    let double = target("release/libnvds_double.so");
+    assert!(
+        double.exists(),
+        "{}: run `cargo build --release --workspace`",
+        double.display()
+    );
+    double
+});
 /// Held while the library is opened, for the double can be told to be another version.
 static OPENING: Mutex<()> = Mutex::new(());
 
