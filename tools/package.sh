@@ -11,7 +11,8 @@ rm -rf "$folder"
 mkdir -p "$folder"
 cp target/dist/nunchi target/dist/libgstnunchi.so "$folder"
 cp -R target/runtime "$folder/runtime"
-rm -f "$folder/runtime/.stamp"
+# The libraries of DeepStream are there for the tests.
+rm -rf "$folder/runtime/.stamp" "$folder/runtime/deepstream"
 cp -R pipelines media LICENSE-MIT LICENSE-APACHE "$folder"
 for extra in README.md docs; do [ ! -e "$extra" ] || cp -R "$extra" "$folder"; done
 cp plugins/inference/models/README.md "$folder/MODELS.md"

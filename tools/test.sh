@@ -10,7 +10,7 @@ export GST_REGISTRY="$PWD/target/test-registry.bin" GST_PLUGIN_PATH="$PWD/target
 
 passed=0 failed=0 number=0
 failures=()
-STEPS=9
+STEPS=10
 
 # step TITLE COMMAND...: announces, runs and times one check.
 step() {
@@ -80,6 +80,7 @@ plugin_file() {
 mkdir -p target
 step 'what is installed' tools/setup.sh test || finish
 step 'inference libraries' tools/fetch-runtime.sh || finish
+step 'libraries that only tests use' tools/fetch-deepstream.sh || finish
 step 'formatting and lints' tools/lint.sh
 step 'build' tools/cargo build --release --workspace || finish
 step 'tests of the crates' crate_tests

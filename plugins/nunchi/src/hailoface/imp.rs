@@ -1,5 +1,5 @@
 use super::{
-    AnalyticsMeta, Engine,
+    AnalyticsMeta, Engine, NvdsMeta,
     reading::{FaceEvents, Reading},
     settings::{Settings, properties},
     tracker::{FaceFinder, Track, Tracker},
@@ -29,6 +29,8 @@ static CAT: LazyLock<gst::DebugCategory> =
 
 /// The `roi_type` of our regions and the label of `presence` events.
 const LABEL: &str = "face";
+/// `unique_component_id` of our objects in DeepStream's metadata, out of the way of the small numbers that users give nvinfer.
+const NVDS_COMPONENT: i32 = 6801;
 /// At most one warning about failing frames in this time.
 const WARNING_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -56,6 +58,8 @@ struct Facts {
     errors: u64,
     inference_time: Duration,
     earliest: Option<gst::ClockTime>,
+    /// Whether it was said why nothing reaches DeepStream's metadata.
+    nvds_warned: bool,
 }
 
 /// Locks, in the order in which they may be taken together: `streaming`, `settings`, `facts`. Only `streaming` is held during
@@ -316,7 +320,7 @@ impl HailoFace {
         Ok(findings)
     }
 
-    fn attach(&self, buffer: &mut gst::BufferRef, findings: Findings, analytics: bool) {
+    fn attach(&self, buffer: &mut gst::BufferRef, findings: Findings, settings: &Settings) {
         let size = {
             let guard = lock(&self.streaming);
             let Some(info) = guard.as_ref().and_then(|s| s.info.as_ref()) else {
@@ -326,8 +330,10 @@ impl HailoFace {
         };
         let running_time = findings.time;
         let pts = buffer.pts();
+        let analytics = Self::wants_analytics(settings);
         let mut ids = Vec::with_capacity(findings.faces.len());
         let mut landmarks = Vec::with_capacity(findings.faces.len());
+        let mut regions = Vec::with_capacity(findings.faces.len());
         for (region, mut points, first_seen) in findings.faces {
             let id = meta::roi::append(buffer, &region, size);
             if analytics {
@@ -336,10 +342,11 @@ impl HailoFace {
             points.object_id = id;
             ids.push(id);
             landmarks.push(points);
+            regions.push(region);
         }
         meta::landmark::append(buffer, &landmarks);
         let source = self.obj().name();
-        let events = findings.events.into_iter().map(|(face, mut event)| {
+        let locate = |(face, mut event): (Option<usize>, Event)| {
             if let Some(bbox) = face.map(|index| landmarks[index].bbox) {
                 let [x, y, w, h] = bbox;
                 for (name, value) in [("x_min", x), ("y_min", y), ("x_max", x + w), ("y_max", y + h)] {
@@ -350,9 +357,35 @@ impl HailoFace {
             event.source = Some(source.to_string());
             event.running_time = Some(running_time.nseconds());
             event.pts = pts.map(gst::ClockTime::nseconds);
-            meta::event::to_structure(&event)
-        });
-        meta::event::append(buffer, events);
+            event
+        };
+        let events: Vec<Event> = findings.events.into_iter().map(locate).collect();
+        if settings.nvds_meta == NvdsMeta::Auto {
+            let findings = meta::nvds::Findings {
+                size,
+                component: NVDS_COMPONENT,
+                regions: &regions,
+                events: &events,
+            };
+            if let Err(error) = meta::nvds::append(buffer, &findings) {
+                self.warn_of_nvds(&error);
+            }
+        }
+        meta::event::append(buffer, events.iter().map(meta::event::to_structure));
+    }
+
+    /// Says once what keeps findings from DeepStream's metadata; the stream and its other metadata go on.
+    fn warn_of_nvds(&self, error: &meta::nvds::NvdsError) {
+        if !std::mem::replace(&mut lock(&self.facts).nvds_warned, true) {
+            gst::element_imp_warning!(
+                self,
+                gst::LibraryError::Failed,
+                (
+                    "DeepStream's metadata lacks what was found: {}; nvds-meta=off does without",
+                    error
+                )
+            );
+        }
     }
 
     /// One bad frame is worth a warning, not the stream, unless the user wants it so.
@@ -615,7 +648,7 @@ impl BaseTransformImpl for HailoFace {
         let settings = lock(&self.settings).clone();
         match self.examine(buffer, &settings) {
             Ok(findings) => {
-                self.attach(buffer, findings, Self::wants_analytics(&settings));
+                self.attach(buffer, findings, &settings);
                 Ok(gst::FlowSuccess::Ok)
             }
             Err(failure) => self.fail(failure, &settings),

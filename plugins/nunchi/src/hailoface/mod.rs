@@ -8,7 +8,8 @@
 //! ```
 //!
 //! Written: `NunchiEventMeta` (`presence`, `smile`, `eyes_closed`, `emotion`), `NunchiLandmarkMeta`
-//! (`face-landmarks/478`), `GstVideoRegionOfInterestMeta` (`face`), and from GStreamer 1.24 on `GstAnalyticsRelationMeta`.
+//! (`face-landmarks/478`), `GstVideoRegionOfInterestMeta` (`face`), from GStreamer 1.24 on `GstAnalyticsRelationMeta`, and
+//! into DeepStream's `NvDsBatchMeta` where the buffer carries one.
 //! Read: none. Limits: the default detector is made for faces within some two metres of the camera; profiles and very
 //! small faces are missed.
 
@@ -112,6 +113,18 @@ pub enum AnalyticsMeta {
     Off,
 }
 
+/// Whether to write `NvDsObjectMeta` and custom messages into a batch meta of DeepStream's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
+#[enum_type(name = "GstNunchiNvdsMeta")]
+pub enum NvdsMeta {
+    /// Where the buffer carries a batch meta, and its version is known.
+    #[default]
+    #[enum_value(name = "Where the buffer carries DeepStream's batch meta", nick = "auto")]
+    Auto,
+    #[enum_value(name = "Never", nick = "off")]
+    Off,
+}
+
 glib::wrapper! {
     /// The element; see the module's description.
     pub struct HailoFace(ObjectSubclass<imp::HailoFace>) @extends gst_base::BaseTransform, gst::Element, gst::Object;
@@ -124,6 +137,7 @@ pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
         Precision::static_type(),
         Fallback::static_type(),
         AnalyticsMeta::static_type(),
+        NvdsMeta::static_type(),
     ] {
         enumeration.mark_as_plugin_api(gst::PluginAPIFlags::empty());
     }

@@ -1,6 +1,8 @@
 //! The properties of `hailoface`: one place for names, ranges, defaults and storage.
 
-use super::{AnalyticsMeta, Engine, Fallback, Precision, hysteresis::Limits, reading::Rules, tracker::Policy};
+use super::{
+    AnalyticsMeta, Engine, Fallback, NvdsMeta, Precision, hysteresis::Limits, reading::Rules, tracker::Policy,
+};
 use gst::{glib, prelude::*};
 use nunchi_inference::engine::{EngineOptions, ModelSource};
 use nunchi_inference::face::FaceModels;
@@ -35,6 +37,7 @@ pub struct Settings {
     pub emotion_threshold: f32,
     pub emotion_min_duration: u64,
     pub analytics_meta: AnalyticsMeta,
+    pub nvds_meta: NvdsMeta,
     pub qos: bool,
     pub fail_on_error: bool,
 }
@@ -69,6 +72,7 @@ impl Default for Settings {
             emotion_threshold: 0.5,
             emotion_min_duration: 500 * MS,
             analytics_meta: AnalyticsMeta::default(),
+            nvds_meta: NvdsMeta::default(),
             qos: true,
             fail_on_error: false,
         }
@@ -167,6 +171,7 @@ impl Settings {
             "emotion-threshold" => self.emotion_threshold = get(value),
             "emotion-min-duration" => self.emotion_min_duration = get(value),
             "analytics-meta" => self.analytics_meta = get(value),
+            "nvds-meta" => self.nvds_meta = get(value),
             "qos" => self.qos = get(value),
             "fail-on-error" => self.fail_on_error = get(value),
             name => unreachable!("property {name} is not writable"),
@@ -201,6 +206,7 @@ impl Settings {
             "emotion-threshold" => self.emotion_threshold.to_value(),
             "emotion-min-duration" => self.emotion_min_duration.to_value(),
             "analytics-meta" => self.analytics_meta.to_value(),
+            "nvds-meta" => self.nvds_meta.to_value(),
             "qos" => self.qos.to_value(),
             "fail-on-error" => self.fail_on_error.to_value(),
             name => unreachable!("unknown property {name}"),
@@ -403,6 +409,11 @@ pub fn properties() -> Vec<glib::ParamSpec> {
         glib::ParamSpecEnum::builder_with_default("analytics-meta", d.analytics_meta)
             .nick("Analytics meta")
             .blurb("Whether to write GstAnalyticsRelationMeta, which stock elements of GStreamer 1.24 and later read")
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecEnum::builder_with_default("nvds-meta", d.nvds_meta)
+            .nick("NvDs meta")
+            .blurb("Whether to write objects and events into the NvDsBatchMeta of DeepStream that a buffer carries")
             .mutable_ready()
             .build(),
         glib::ParamSpecBoolean::builder("qos")

@@ -6,10 +6,12 @@
 //! | [`landmark`]: `NunchiLandmarkMeta`, a `GstCustomMeta` with video tags | boxes and keypoints in [0,1] | conversion and scaling |
 //! | [`roi`]: `GstVideoRegionOfInterestMeta` | boxes in pixels | conversion and scaling (its parameters do not) |
 //! | [`analytics`]: `GstAnalyticsRelationMeta` | objects, classes, tracks | as GStreamer has it, from 1.24 on |
+//! | [`nvds`]: `NvDsBatchMeta`, where DeepStream has attached one | objects; events as messages | as DeepStream has it |
 
 pub mod analytics;
 pub mod event;
 pub mod landmark;
+pub mod nvds;
 pub mod roi;
 
 use std::sync::Once;
