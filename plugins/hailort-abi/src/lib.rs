@@ -43,7 +43,7 @@ pub mod format_type {
     pub const FLOAT32: u32 = 3;
 }
 
-/// `hailo_format_order_t`: those that can stand on the host's side.
+/// `hailo_format_order_t`: those that the engine meets.
 pub mod format_order {
     pub const AUTO: u32 = 0;
     pub const NHWC: u32 = 1;
@@ -52,6 +52,8 @@ pub mod format_order {
     pub const NHW: u32 = 5;
     pub const NC: u32 = 6;
     pub const NMS_WITH_BYTE_MASK: u32 = 20;
+    /// The device's side; the host sees one of the next two.
+    pub const NMS_ON_CHIP: u32 = 21;
     pub const NMS_BY_CLASS: u32 = 22;
     pub const NMS_BY_SCORE: u32 = 23;
 }

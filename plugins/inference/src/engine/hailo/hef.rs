@@ -161,7 +161,10 @@ pub fn describe_hef(source: &ModelSource) -> Result<HefDescription, EngineError>
 pub(super) fn is_nms(format: Format) -> bool {
     matches!(
         format.order,
-        format_order::NMS_BY_CLASS | format_order::NMS_BY_SCORE | format_order::NMS_WITH_BYTE_MASK
+        format_order::NMS_ON_CHIP
+            | format_order::NMS_BY_CLASS
+            | format_order::NMS_BY_SCORE
+            | format_order::NMS_WITH_BYTE_MASK
     )
 }
 
@@ -175,6 +178,23 @@ fn native(info: &VStreamInfo) -> Format {
     Format { kind, ..info.format }
 }
 
+/// The host's form without the word "automatic", which may be left in it: the order is then that of the HEF, and the
+/// type shows in the frame's size.
+fn resolved(info: &VStreamInfo, format: Format, frame_size: Option<usize>) -> Format {
+    let order = match format.order {
+        format_order::AUTO => info.format.order,
+        order => order,
+    };
+    let elements: usize = info.shape[..3].iter().map(|&side| side as usize).product();
+    let kind = match (format.kind, frame_size) {
+        (format_type::AUTO, Some(size)) if size == 2 * elements => format_type::UINT16,
+        (format_type::AUTO, Some(size)) if size == 4 * elements => format_type::FLOAT32,
+        (format_type::AUTO, _) => format_type::UINT8,
+        (kind, _) => kind,
+    };
+    Format { kind, order, ..format }
+}
+
 /// A stream as a tensor, when the host sees it in `format`. `frame_size` in bytes is checked where it is known.
 pub(super) fn tensor(
     source: &ModelSource,
@@ -182,6 +202,7 @@ pub(super) fn tensor(
     format: Format,
     frame_size: Option<usize>,
 ) -> Result<TensorInfo, EngineError> {
+    let format = resolved(info, format, frame_size);
     let name = text(&info.name);
     let wrong = |expected: String, found: String| EngineError::ModelShape {
         model: source.to_string(),
@@ -202,7 +223,7 @@ pub(super) fn tensor(
         format_order::NHWC | format_order::FCR | format_order::F8CR => (vec![1, height, width, channels], Layout::Nhwc),
         format_order::NHW => (vec![1, height, width, 1], Layout::Nhwc),
         format_order::NC => (vec![1, channels], Layout::Plain),
-        format_order::NMS_BY_CLASS => {
+        format_order::NMS_BY_CLASS | format_order::NMS_ON_CHIP => {
             // Classes and boxes per class; a count before the boxes of each.
             let (classes, boxes) = (height, width);
             (
@@ -319,6 +340,17 @@ mod tests {
             let error = of(&info(order, [2, 3, 4, 0]), kind, size).unwrap_err().to_string();
             assert!(error.contains("conv1") && error.contains("bytes"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_form_that_is_left_open_shows_in_the_hef_and_the_size() {
+        let info = info(format_order::NHWC, [2, 3, 4, 0]);
+        let open = Format::default();
+        for (size, data_type) in [(24, DataType::U8), (48, DataType::U16), (96, DataType::F32)] {
+            let found = tensor(&SOURCE, &info, open, Some(size)).unwrap();
+            assert_eq!((found.data_type, found.layout), (data_type, Layout::Nhwc));
+        }
+        assert!(tensor(&SOURCE, &info, open, Some(72)).is_err());
     }
 
     #[test]
