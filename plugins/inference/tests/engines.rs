@@ -2,10 +2,9 @@
 
 mod common;
 
-use std::process::Command;
 use std::time::Duration;
 
-use common::{ENGINES, options};
+use common::{ENGINES, in_a_process, options};
 use nunchi_inference::engine::{
     EngineError, EngineKind, EngineOptions, Layout, ModelSource, Network, Precision, load, probe,
 };
@@ -354,28 +353,6 @@ fn the_probe_finds_all_three_engines() {
         );
         assert_eq!(status.remedy, None);
     }
-}
-
-/// Runs one test of this binary again in a process of its own, in which libraries are looked for as `variables` say.
-#[track_caller]
-fn in_a_process(test: &str, variables: &[(&str, &str)]) -> bool {
-    const MARK: &str = "NUNCHI_TEST_IN_A_PROCESS";
-    if std::env::var_os(MARK).is_some() {
-        return true;
-    }
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture"])
-        .env(MARK, "1")
-        .envs(variables.iter().copied())
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success() && text.contains("1 passed"),
-        "{text}{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    false
 }
 
 #[test]

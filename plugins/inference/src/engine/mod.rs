@@ -16,15 +16,40 @@
 //! ```
 //!
 //! # Accelerators
-//! The trait was cut so that a device behind a queue (Hailo) fits as one more file here: a slot is one frame handed to
-//! the device's writer thread, [`Network::submit`] does not wait, [`Network::complete`] waits with a bound, several
-//! slots are in flight at once and complete in the order they were submitted, each output is a tensor of its own with
-//! its data type, [`Layout`] and [`Quantisation`]. The device itself is opened once per process and shared by
-//! reference among the networks of several elements, as the compiled models are shared here; sharing among processes
-//! is the device service's work and needs nothing of this interface.
+//! A device behind a queue (Hailo) fits the same trait: a slot is one frame handed to the threads of the device's
+//! streams, [`Network::submit`] does not wait, [`Network::complete`] waits with a bound, several slots are in flight at
+//! once and complete in the order they were submitted, each output is a tensor of its own with its data type, [`Layout`]
+//! and [`Quantisation`]. The device is opened once per process and group id and shared by the networks of several
+//! elements; sharing among processes is the work of the device's service. A HEF goes to the Hailo engine by itself:
+//!
+//! ```no_run
+//! # use nunchi_inference::engine::*;
+//! # use std::time::Duration;
+//! let hef = ModelSource::File("scrfd_2.5g.hef".into());
+//! let mut network = load(&hef, &EngineOptions::default())?;
+//! let slots = network.set_slots(4)?;
+//! for frame in 0..100 {
+//!     let slot = frame % slots;
+//!     if frame >= slots {
+//!         network.complete(slot, Duration::from_secs(5))?;
+//!         let scores = network.output(slot, 0)?.f32()?;
+//!     }
+//!     network.input(slot, 0)?.u8()?.fill(128);
+//!     network.submit(slot)?;
+//! }
+//! # Ok::<(), EngineError>(())
+//! ```
+//!
+//! # Falling back
+//! A HEF runs on the Hailo only, and its tensors differ from those of the ONNX network that does the same work. So the
+//! owner of a network falls back, not the engine: on an error that [`EngineError::may_fall_back`], from [`load`] or in
+//! mid-stream from `submit` or `complete`, it loads its ONNX model with [`EngineOptions::on_cpu`], drops the lost network
+//! and goes on with the next frame. Frames that were in flight are lost with the device.
 
+mod detections;
 #[cfg(feature = "embedded-engine")]
 mod embedded;
+pub mod hailo;
 mod library;
 #[cfg(feature = "onnxruntime")]
 mod onnxruntime;
@@ -42,6 +67,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+pub use detections::{Detection, read_detections};
+pub use hailo::HailoOptions;
 pub use probe::{EngineStatus, probe};
 pub use tensor::{DataType, Layout, Quantisation, TensorInfo, TensorMut, TensorRef};
 
@@ -53,9 +80,12 @@ const MAX_THREADS: u32 = 1024;
 /// Which implementation runs the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum EngineKind {
-    /// ONNX Runtime when a GPU is the device; on the CPU the first of OpenVINO, ONNX Runtime and embedded that is there.
+    /// Hailo for a HEF; ONNX Runtime when a GPU is the device; on the CPU the first of OpenVINO, ONNX Runtime and embedded
+    /// that is there.
     #[default]
     Auto,
+    /// HailoRT, for HEFs.
+    Hailo,
     OpenVino,
     OnnxRuntime,
     /// tract, compiled in: nothing to install.
@@ -67,6 +97,7 @@ impl EngineKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Auto => "auto",
+            Self::Hailo => "hailo",
             Self::OpenVino => "openvino",
             Self::OnnxRuntime => "onnxruntime",
             Self::Embedded => "embedded",
@@ -84,13 +115,19 @@ impl FromStr for EngineKind {
     type Err = EngineError;
 
     fn from_str(text: &str) -> Result<Self, EngineError> {
-        [Self::Auto, Self::OpenVino, Self::OnnxRuntime, Self::Embedded]
-            .into_iter()
+        let all = [
+            Self::Auto,
+            Self::Hailo,
+            Self::OpenVino,
+            Self::OnnxRuntime,
+            Self::Embedded,
+        ];
+        all.into_iter()
             .find(|kind| kind.as_str() == text)
             .ok_or_else(|| EngineError::Unsupported {
                 engine: text.to_owned(),
                 what: "is not an engine".to_owned(),
-                remedy: "use auto, openvino, onnxruntime or embedded".to_owned(),
+                remedy: "use auto, hailo, openvino, onnxruntime or embedded".to_owned(),
             })
     }
 }
@@ -111,16 +148,31 @@ pub enum Precision {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct EngineOptions {
     pub kind: EngineKind,
-    /// `""` for the default, `CPU`, `CUDA:0`, `TENSORRT:0`.
+    /// `""` for the default, `CPU`, `CUDA:0`, `TENSORRT:0`, `HAILO`.
     pub device: String,
     pub precision: Precision,
     /// CPU threads; 0 leaves it to the engine.
     pub threads: u32,
     /// Whether a wanted device that does not answer may be replaced by the CPU.
     pub fallback_cpu: bool,
+    /// For a HEF.
+    pub hailo: HailoOptions,
 }
 
-/// Where a model (ONNX) comes from.
+impl EngineOptions {
+    /// These, for the ONNX model that takes over from a device that is missing or lost.
+    #[must_use]
+    pub fn on_cpu(&self) -> Self {
+        Self {
+            kind: EngineKind::Auto,
+            device: String::new(),
+            precision: Precision::Auto,
+            ..self.clone()
+        }
+    }
+}
+
+/// Where a model (ONNX, or HEF for the Hailo) comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ModelSource {
     /// Name for messages, and the bytes.
@@ -184,6 +236,19 @@ pub enum EngineError {
     },
     #[error("inference with {engine} failed: {reason}")]
     Inference { engine: EngineKind, reason: String },
+    /// The network gives this from now on, whatever is asked of it.
+    #[error("the device of engine {engine} was lost: {reason}; restart, or use fallback=cpu to go on without it")]
+    DeviceLost { engine: EngineKind, reason: String },
+}
+
+impl EngineError {
+    /// Whether another device could do better: the library, the device or its driver is at fault, not the model.
+    pub fn may_fall_back(&self) -> bool {
+        matches!(
+            self,
+            Self::LibraryMissing { .. } | Self::Unsupported { .. } | Self::DeviceLost { .. }
+        )
+    }
 }
 
 /// For engines that have one slot.
@@ -246,7 +311,8 @@ pub trait Network: Send {
 /// Loads a model. Libraries are opened here, at the first call that needs them.
 ///
 /// With [`EngineKind::Auto`] an engine whose library is missing is passed over; a damaged model or a wanted device that
-/// does not answer is an error unless [`EngineOptions::fallback_cpu`] allows the CPU.
+/// does not answer is an error unless [`EngineOptions::fallback_cpu`] allows the CPU. A HEF goes to the Hailo; what
+/// replaces it when that does not answer is another model, which its owner loads (see the module's description).
 pub fn load(source: &ModelSource, options: &EngineOptions) -> Result<Box<dyn Network>, EngineError> {
     if options.threads > MAX_THREADS {
         return Err(EngineError::Unsupported {
@@ -254,6 +320,9 @@ pub fn load(source: &ModelSource, options: &EngineOptions) -> Result<Box<dyn Net
             what: format!("{} threads", options.threads),
             remedy: format!("use 0 (the engine's choice) to {MAX_THREADS}"),
         });
+    }
+    if options.kind == EngineKind::Hailo || (options.kind == EngineKind::Auto && hailo::is_hef(source)) {
+        return hailo::load(source, &options.device, &options.hailo);
     }
     let device = Device::parse(&options.device)?;
     let model = source.read()?;
@@ -263,20 +332,12 @@ pub fn load(source: &ModelSource, options: &EngineOptions) -> Result<Box<dyn Net
         options,
     };
     match load_on(&request, device) {
-        Err(error) if options.fallback_cpu && device != Device::Cpu && is_device_error(&error) => {
+        Err(error) if options.fallback_cpu && device != Device::Cpu && error.may_fall_back() => {
             let note = format!("{} is not used: {error}", options.device);
             load_on(&request, Device::Cpu).map(|inner| Box::new(Fallback { inner, note }) as Box<dyn Network>)
         }
         result => result,
     }
-}
-
-/// Whether another device could do better.
-fn is_device_error(error: &EngineError) -> bool {
-    matches!(
-        error,
-        EngineError::LibraryMissing { .. } | EngineError::Unsupported { .. }
-    )
 }
 
 /// What the back ends get.
@@ -305,7 +366,7 @@ impl Device {
             _ => Err(EngineError::Unsupported {
                 engine: "device".to_owned(),
                 what: format!("\"{text}\" is not a device"),
-                remedy: "use CPU, CUDA:n or TENSORRT:n".to_owned(),
+                remedy: "use CPU, CUDA:n or TENSORRT:n; HAILO takes a HEF".to_owned(),
             }),
         }
     }
@@ -321,6 +382,7 @@ fn load_on(request: &Request<'_>, device: Device) -> Result<Box<dyn Network>, En
         });
     }
     match request.options.kind {
+        EngineKind::Hailo => hailo::load(request.source, &request.options.device, &request.options.hailo),
         EngineKind::OpenVino => load_openvino(request, device),
         EngineKind::OnnxRuntime => load_onnxruntime(request, device),
         EngineKind::Embedded => load_embedded(request, device),

@@ -19,7 +19,6 @@ pub struct EngineStatus {
 
 impl EngineStatus {
     /// From version, path and devices, or why there are none.
-    #[allow(dead_code, reason = "unused in a build without engines")]
     pub(super) fn new(kind: EngineKind, opened: Result<(String, String, Vec<String>), EngineError>) -> Self {
         match opened {
             Ok((version, path, devices)) => Self {
@@ -45,6 +44,7 @@ impl EngineStatus {
 /// Looks for every engine. Opens libraries, runs nothing.
 pub fn probe() -> Vec<EngineStatus> {
     vec![
+        super::hailo::status(),
         #[cfg(feature = "openvino")]
         super::openvino::status(),
         #[cfg(feature = "onnxruntime")]

@@ -1,5 +1,7 @@
 //! Tensors as engines show them.
 
+use std::fmt;
+
 use super::{EngineError, EngineKind};
 
 /// Type of one element.
@@ -10,13 +12,41 @@ pub enum DataType {
     U16,
 }
 
-/// Order of the axes of a picture-like tensor.
+impl DataType {
+    /// Bytes of one element.
+    pub fn size(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::U8 => 1,
+            Self::U16 => 2,
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::U8 => "u8",
+            Self::U16 => "u16",
+        }
+    }
+}
+
+/// What the elements are: the axes of a picture-like tensor, or a list of boxes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Layout {
     Nchw,
     Nhwc,
     /// Not a picture.
     Plain,
+    /// Boxes of each class as f32, at most `boxes` of each: see [`read_detections`](super::read_detections).
+    NmsByClass {
+        classes: usize,
+        boxes: usize,
+    },
+    /// Records of boxes of all classes as bytes, at most `boxes`: see [`read_detections`](super::read_detections).
+    NmsByScore {
+        boxes: usize,
+    },
 }
 
 /// Real value = scale * (stored value - zero point).
@@ -24,6 +54,13 @@ pub enum Layout {
 pub struct Quantisation {
     pub scale: f32,
     pub zero_point: f32,
+}
+
+impl Quantisation {
+    /// The real value of a stored one.
+    pub fn real(self, stored: impl Into<f32>) -> f32 {
+        self.scale * (stored.into() - self.zero_point)
+    }
 }
 
 /// What is known of an input or output before the first inference.
@@ -60,6 +97,27 @@ impl TensorInfo {
     }
 }
 
+/// `net/conv1 1x80x80x8 NHWC u8 scale 0.02 zero point 12`
+impl fmt::Display for TensorInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shape = || self.shape.iter().map(usize::to_string).collect::<Vec<_>>().join("x");
+        match self.layout {
+            Layout::Nchw => write!(f, "{} {} NCHW", self.name, shape())?,
+            Layout::Nhwc => write!(f, "{} {} NHWC", self.name, shape())?,
+            Layout::Plain => write!(f, "{} {}", self.name, shape())?,
+            Layout::NmsByClass { classes, boxes } => {
+                write!(f, "{} NMS of {classes} classes, {boxes} boxes of each", self.name)?;
+            }
+            Layout::NmsByScore { .. } => write!(f, "{} NMS by score", self.name)?,
+        }
+        write!(f, " {}", self.data_type.as_str())?;
+        match self.quantisation {
+            Some(Quantisation { scale, zero_point }) => write!(f, " scale {scale} zero point {zero_point}"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Elements to be written.
 #[derive(Debug)]
 pub enum TensorMut<'a> {
@@ -73,7 +131,15 @@ impl<'a> TensorMut<'a> {
     pub fn f32(self) -> Result<&'a mut [f32], EngineError> {
         match self {
             Self::F32(data) => Ok(data),
-            Self::U8(_) | Self::U16(_) => Err(not_f32()),
+            Self::U8(_) | Self::U16(_) => Err(other_type(DataType::F32)),
+        }
+    }
+
+    /// The bytes, or an error when the network takes something else.
+    pub fn u8(self) -> Result<&'a mut [u8], EngineError> {
+        match self {
+            Self::U8(data) => Ok(data),
+            Self::F32(_) | Self::U16(_) => Err(other_type(DataType::U8)),
         }
     }
 }
@@ -91,14 +157,22 @@ impl<'a> TensorRef<'a> {
     pub fn f32(self) -> Result<&'a [f32], EngineError> {
         match self {
             Self::F32(data) => Ok(data),
-            Self::U8(_) | Self::U16(_) => Err(not_f32()),
+            Self::U8(_) | Self::U16(_) => Err(other_type(DataType::F32)),
+        }
+    }
+
+    /// The bytes, or an error when the network gives something else.
+    pub fn u8(self) -> Result<&'a [u8], EngineError> {
+        match self {
+            Self::U8(data) => Ok(data),
+            Self::F32(_) | Self::U16(_) => Err(other_type(DataType::U8)),
         }
     }
 }
 
-fn not_f32() -> EngineError {
+fn other_type(wanted: DataType) -> EngineError {
     EngineError::Inference {
         engine: EngineKind::Auto,
-        reason: "the tensor does not hold 32-bit floats".to_owned(),
+        reason: format!("the tensor does not hold {}", wanted.as_str()),
     }
 }

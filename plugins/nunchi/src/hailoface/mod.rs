@@ -30,6 +30,8 @@ pub enum Engine {
     #[default]
     #[enum_value(name = "The fastest engine that is there", nick = "auto")]
     Auto,
+    #[enum_value(name = "HailoRT (Hailo-8, Hailo-8L; takes a HEF)", nick = "hailo")]
+    Hailo,
     #[enum_value(name = "OpenVINO (Intel and AMD processors, Arm)", nick = "openvino")]
     OpenVino,
     #[enum_value(name = "ONNX Runtime (CPU, CUDA, TensorRT)", nick = "onnxruntime")]
@@ -43,6 +45,7 @@ impl From<Engine> for EngineKind {
     fn from(engine: Engine) -> Self {
         match engine {
             Engine::Auto => EngineKind::Auto,
+            Engine::Hailo => EngineKind::Hailo,
             Engine::OpenVino => EngineKind::OpenVino,
             Engine::OnnxRuntime => EngineKind::OnnxRuntime,
             Engine::Embedded => EngineKind::Embedded,
@@ -53,6 +56,7 @@ impl From<Engine> for EngineKind {
 impl From<EngineKind> for Engine {
     fn from(kind: EngineKind) -> Self {
         match kind {
+            EngineKind::Hailo => Engine::Hailo,
             EngineKind::OpenVino => Engine::OpenVino,
             EngineKind::OnnxRuntime => Engine::OnnxRuntime,
             EngineKind::Embedded => Engine::Embedded,

@@ -87,6 +87,7 @@ impl Settings {
             precision: self.precision.into(),
             threads: self.threads,
             fallback_cpu: self.fallback == Fallback::Cpu,
+            ..EngineOptions::default()
         }
     }
 
