@@ -257,7 +257,8 @@ fn is_lost(test: &str, fault: &str, reason: &str) {
         assert_eq!(numbers, [0, 1, 2, 3, 4], "{slots} slots");
         let error = error.unwrap();
         assert!(matches!(error, EngineError::DeviceLost { .. }), "{error}");
-        assert_names(&error, &["echo/out", reason, "fallback=cpu"]);
+        // Reader or writer may notice first.
+        assert_names(&error, &["echo/", reason, "fallback=cpu"]);
         assert!(error.may_fall_back());
         for slot in 0..slots {
             within_bound(|| {

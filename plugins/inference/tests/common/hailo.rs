@@ -130,25 +130,29 @@ pub fn receive(network: &mut dyn Network, slot: usize) -> Result<u32, EngineErro
     Ok(u32::from_le_bytes(bytes.try_into().unwrap()))
 }
 
-/// Sends frames `0..frames` with every slot in flight and gives what came back, in the order of completion, and the error
-/// that ended it.
+/// Sends frames `0..frames` with every slot in flight, up to the first error, and gives what came back, in the order of
+/// completion, and that error. What was done before it is still fetched.
 pub fn stream(network: &mut dyn Network, frames: u32) -> (Vec<u32>, Option<EngineError>) {
     let slots = network.slots() as u32;
     let mut numbers = Vec::new();
-    let mut run = || -> Result<(), EngineError> {
-        for frame in 0..frames + slots {
-            let slot = (frame % slots) as usize;
-            if frame >= slots {
-                numbers.push(receive(network, slot)?);
+    let mut error = None;
+    let (mut sent, mut fetched) = (0, 0);
+    loop {
+        if error.is_none() && sent < frames && sent - fetched < slots {
+            match send(network, (sent % slots) as usize, sent) {
+                Ok(()) => sent += 1,
+                Err(failure) => error = Some(failure),
             }
-            if frame < frames {
-                send(network, slot, frame)?;
+        } else if fetched < sent {
+            match receive(network, (fetched % slots) as usize) {
+                Ok(number) => numbers.push(number),
+                Err(failure) => error = error.or(Some(failure)),
             }
+            fetched += 1;
+        } else {
+            return (numbers, error);
         }
-        Ok(())
-    };
-    let error = run().err();
-    (numbers, error)
+    }
 }
 
 /// How many handles of the double are open, asked of the library that the engine has opened.
