@@ -181,6 +181,11 @@ pub enum ModelSource {
 }
 
 impl ModelSource {
+    /// Whether it is compiled for a Hailo: by its name, or by its first bytes.
+    pub fn is_hef(&self) -> bool {
+        hailo::is_hef(self)
+    }
+
     /// The bytes of the model.
     pub fn read(&self) -> Result<Cow<'static, [u8]>, EngineError> {
         match self {

@@ -2,7 +2,7 @@
 
 use super::model::{Family, Model};
 use super::{Detection, blazeface, scrfd};
-use crate::engine::{EngineError, EngineOptions, ModelSource};
+use crate::engine::{EngineError, EngineOptions, ModelSource, Network};
 use crate::frame::FrameView;
 use crate::preprocess::{Channels, Sampling, Scaling};
 
@@ -49,6 +49,10 @@ impl Detector {
             _ => Decoder::Scrfd(scrfd::Decoder::default()),
         };
         Ok(Self { model, decoder })
+    }
+
+    pub fn network(&self) -> &dyn Network {
+        &*self.model.network
     }
 
     /// Faces with a score above `threshold`, merged above an overlap of `iou`, best first.

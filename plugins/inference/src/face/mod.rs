@@ -11,7 +11,7 @@ mod names;
 mod roi;
 pub mod scrfd;
 
-use crate::engine::{EngineError, EngineKind, EngineOptions, ModelSource};
+use crate::engine::{EngineError, EngineKind, EngineOptions, ModelSource, Network};
 use crate::frame::FrameView;
 use crate::models;
 use crate::preprocess::{Channels, Sampling, Scaling};
@@ -99,6 +99,26 @@ impl Default for FaceModels {
     }
 }
 
+impl FaceModels {
+    /// The same without a Hailo: what is compiled in stands for each HEF.
+    #[must_use]
+    pub fn on_cpu(&self) -> Self {
+        let own = Self::default();
+        let pick = |source: &ModelSource, own: ModelSource| if source.is_hef() { own } else { source.clone() };
+        Self {
+            detector: pick(&self.detector, own.detector),
+            landmarks: pick(&self.landmarks, own.landmarks),
+            blendshapes: pick(&self.blendshapes, own.blendshapes),
+            emotion: pick(&self.emotion, own.emotion),
+        }
+    }
+
+    fn any_hef(&self) -> bool {
+        let all = [&self.detector, &self.landmarks, &self.blendshapes, &self.emotion];
+        all.into_iter().any(ModelSource::is_hef)
+    }
+}
+
 /// The four networks, loaded.
 pub struct FaceNet {
     detector: Detector,
@@ -110,13 +130,26 @@ pub struct FaceNet {
 }
 
 impl FaceNet {
-    /// Loads all four and compares their inputs and outputs with what is decoded here.
+    /// Loads all four and compares their inputs and outputs with what is decoded here. With [`EngineKind::Hailo`] the HEFs
+    /// run there and the others on the CPU; an error when none is a HEF.
     pub fn load(models: &FaceModels, options: &EngineOptions) -> Result<Self, EngineError> {
+        if options.kind == EngineKind::Hailo && !models.any_hef() {
+            return Err(EngineError::Unsupported {
+                engine: options.kind.to_string(),
+                what: "none of the models is a HEF".to_owned(),
+                remedy: "give one, such as scrfd_2.5g.hef as the detector".to_owned(),
+            });
+        }
+        let cpu = options.on_cpu();
+        let place = |source: &ModelSource| {
+            let elsewhere = options.kind == EngineKind::Hailo && !source.is_hef();
+            if elsewhere { &cpu } else { options }
+        };
         let emotions = EMOTION_FAMILIES.map(|(family, ..)| family);
-        let detector = Detector::load(&models.detector, options)?;
-        let (landmarks, _) = Model::load(&models.landmarks, options, &[LANDMARKS_478])?;
-        let (blendshapes, _) = Model::load(&models.blendshapes, options, &[BLENDSHAPES_52])?;
-        let (emotion, emotion_family) = Model::load(&models.emotion, options, &emotions)?;
+        let detector = Detector::load(&models.detector, place(&models.detector))?;
+        let (landmarks, _) = Model::load(&models.landmarks, place(&models.landmarks), &[LANDMARKS_478])?;
+        let (blendshapes, _) = Model::load(&models.blendshapes, place(&models.blendshapes), &[BLENDSHAPES_52])?;
+        let (emotion, emotion_family) = Model::load(&models.emotion, place(&models.emotion), &emotions)?;
         Ok(Self {
             detector,
             landmarks,
@@ -126,14 +159,26 @@ impl FaceNet {
         })
     }
 
-    /// The engine that is really used.
+    /// The engine that is really used: the Hailo where one of the networks runs there.
     pub fn engine(&self) -> EngineKind {
-        self.landmarks.network.engine()
+        self.chief().engine()
     }
 
     /// The device that is really used.
     pub fn device(&self) -> String {
-        self.landmarks.network.device().to_owned()
+        self.chief().device().to_owned()
+    }
+
+    fn chief(&self) -> &dyn Network {
+        let landmarks = &*self.landmarks.network;
+        let all = [
+            self.detector.network(),
+            landmarks,
+            &*self.blendshapes.network,
+            &*self.emotion.network,
+        ];
+        let on_hailo = all.into_iter().find(|network| network.engine() == EngineKind::Hailo);
+        on_hailo.unwrap_or(landmarks)
     }
 
     /// What is worth a warning at start, such as a fallback to the CPU.
