@@ -208,7 +208,7 @@ fn logs_are_merged_at_the_end() {
 #[test]
 fn a_log_that_cannot_be_merged_is_named() {
     let p = Place::new();
-    p.write("r/xml/a.xml", "no log".to_owned());
+    p.write("r/xml/a.xml", "no log");
     p.pipeline(
         "fakesrc num-buffers=1 ! fakesink",
         "on_stop: [{merge-xml: {inputs: [xml/a.xml], output: all/log.xml}}]",
