@@ -3,7 +3,7 @@
 /// The package that most likely holds the element.
 pub fn package_of(element: &str) -> Option<&'static str> {
     Some(match element {
-        "hailoface" | "eventthrottle" | "xmllogsink" | "analysisoverlay" => return None,
+        "hailoface" | "hailopose" | "eventthrottle" | "xmllogsink" | "analysisoverlay" => return None,
         "x264enc" | "mpeg2dec" | "a52dec" | "asfdemux" | "lamemp3enc" => "gstreamer1.0-plugins-ugly",
         "textoverlay" | "timeoverlay" | "clockoverlay" | "textrender" | "cairooverlay" => "gstreamer1.0-x",
         "alsasrc" | "alsasink" => "gstreamer1.0-alsa",
