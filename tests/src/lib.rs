@@ -1,5 +1,7 @@
 //! What the end-to-end tests share: where the build's products are, and child processes with a bound.
 
+pub mod clip;
+
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};

@@ -1,78 +1,13 @@
 //! The first real run: the sample clip through `nunchi run pipelines/face-file.yaml`, checked against a calculation by hand.
 
-use gst::prelude::*;
-use gstnunchi::meta;
-use nunchi_events::{Event, State, xml};
+use nunchi_events::xml;
+use nunchi_tests::clip::{by_hand, each_sample, init, logged, unthrottled};
 use nunchi_tests::{product, root, run};
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 const MINUTES: Duration = Duration::from_secs(180);
-
-fn init() {
-    gst::init().unwrap();
-    gstnunchi::plugin_register_static().unwrap();
-}
-
-/// Plays a file through the elements and shows every sample that arrives.
-fn each_sample(file: &Path, elements: &str, mut see: impl FnMut(gst::Sample)) {
-    let line = format!(
-        "filesrc location=\"{}\" ! decodebin ! {elements} ! appsink name=sink sync=false",
-        file.display()
-    );
-    let pipeline = gst::parse::launch(&line).unwrap().downcast::<gst::Pipeline>().unwrap();
-    let sink = pipeline
-        .by_name("sink")
-        .unwrap()
-        .downcast::<gst_app::AppSink>()
-        .unwrap();
-    pipeline.set_state(gst::State::Playing).unwrap();
-    while let Some(sample) = sink.try_pull_sample(gst::ClockTime::from_seconds(60)) {
-        see(sample);
-    }
-    assert!(sink.is_eos(), "{line}");
-    pipeline.set_state(gst::State::Null).unwrap();
-}
-
-/// Every event of the clip as the analyser reports it, with its time in milliseconds.
-fn unthrottled() -> Vec<(u64, Event)> {
-    let mut all = Vec::new();
-    each_sample(&root().join("media/sample.mp4"), "hailoface", |sample| {
-        let buffer = sample.buffer().unwrap();
-        let segment = sample.segment().unwrap().downcast_ref::<gst::ClockTime>().unwrap();
-        let time = segment.to_running_time(buffer.pts()).unwrap().mseconds();
-        all.extend(
-            meta::event::read(buffer)
-                .iter()
-                .filter_map(|s| Some((time, meta::event::from_structure(s)?))),
-        );
-    });
-    all
-}
-
-/// The throttle by hand: of each type the first, then whatever is two seconds or more after the last one taken.
-fn by_hand(events: &[(u64, Event)]) -> Vec<(u64, String, String)> {
-    let mut last = BTreeMap::new();
-    let mut taken = Vec::new();
-    for (time, event) in events.iter().filter(|(_, e)| e.state != State::End) {
-        if last.get(&event.kind).is_none_or(|l| time - l >= 2000) {
-            last.insert(event.kind.clone(), *time);
-            taken.push((*time, event.kind.clone(), event.message.clone()));
-        }
-    }
-    taken
-}
-
-fn logged(path: &Path) -> Vec<(String, String, String)> {
-    let frames = xml::read(path).unwrap().frames;
-    let flat = frames.into_iter().flat_map(|f| {
-        let elapsed = format!("{:.1}", f.elapsed_seconds);
-        f.results.into_iter().map(move |r| (elapsed.clone(), r.kind, r.message))
-    });
-    flat.collect()
-}
 
 fn decoded_frames(path: &Path) -> Vec<gst::Sample> {
     let mut frames = Vec::new();
@@ -111,10 +46,7 @@ fn the_sample_clip_gives_what_a_hand_calculation_gives() {
 
     // The log against the calculation.
     let log = run_dir.join("xml/f_log.xml");
-    let expected: Vec<_> = by_hand(&unthrottled())
-        .into_iter()
-        .map(|(time, kind, message)| (format!("{:.1}", time as f64 / 1000.0), kind, message))
-        .collect();
+    let expected = by_hand(&unthrottled(&root().join("media/sample.mp4"), "hailoface"));
     let found = logged(&log);
     assert_eq!(found, expected);
 

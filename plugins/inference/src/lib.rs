@@ -5,6 +5,7 @@
 //! - [`engine`]: OpenVINO, ONNX Runtime and the embedded engine behind one [`engine::Network`] trait; vendor
 //!   libraries are opened at run time and never linked.
 //! - [`face`]: face detection, 478 landmarks, 52 blendshapes and emotion.
+//! - [`pose`]: 17 keypoints of bodies.
 //! - [`anchors`], [`nms`]: parts that detectors share.
 
 pub mod anchors;
@@ -13,4 +14,5 @@ pub mod face;
 pub mod frame;
 pub mod models;
 pub mod nms;
+pub mod pose;
 pub mod preprocess;

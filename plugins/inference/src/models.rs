@@ -34,3 +34,8 @@ embedded!(
     face_emotion,
     "emotion_fer7_64.onnx"
 );
+embedded!(
+    /// MoveNet Lightning: `image` \[1,3,192,192\] in -1..1 to `keypoints` \[1,1,17,3\].
+    body_pose,
+    "movenet_lightning_17.onnx"
+);

@@ -1,4 +1,4 @@
-//! Intersection over union and weighted non-maximum suppression.
+//! Intersection over union and non-maximum suppression.
 
 /// Box as x0, y0, x1, y1.
 pub type Rect = [f32; 4];
@@ -62,9 +62,52 @@ pub fn weighted_nms<const N: usize>(candidates: &mut Vec<Candidate<N>>, threshol
     kept
 }
 
+/// Candidates that [`nms`] looks at, the best ones: bounds its work, which grows with their square.
+const MOST: usize = 1000;
+
+/// Plain non-maximum suppression: of boxes that overlap by more than `threshold` the best one stays, up to `limit` of them.
+/// Leaves `candidates` in no useful state; result in order of falling score.
+pub fn nms<const N: usize>(candidates: &mut Vec<Candidate<N>>, threshold: f32, limit: usize) -> Vec<Candidate<N>> {
+    candidates.retain(|c| c.score.is_finite() && c.values.iter().all(|v| v.is_finite()));
+    candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
+    candidates.truncate(MOST);
+    let mut kept: Vec<Candidate<N>> = Vec::new();
+    for candidate in candidates {
+        if kept.len() >= limit {
+            break;
+        }
+        let rect = candidate.rect();
+        if !kept.iter().any(|k| iou(&k.rect(), &rect) > threshold) {
+            kept.push(*candidate);
+        }
+    }
+    kept
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_overlapping_boxes_the_best_stays_as_it_is() {
+        let mut list = vec![
+            candidate(0.5, [1.0, 0.0, 11.0, 10.0]),
+            candidate(1.0, [0.0, 0.0, 10.0, 10.0]),
+            candidate(0.6, [50.0, 50.0, 60.0, 60.0]),
+            candidate(f32::NAN, [70.0, 50.0, 80.0, 60.0]),
+        ];
+        let kept = nms(&mut list.clone(), 0.3, 10);
+        assert_eq!(
+            kept,
+            [
+                candidate(1.0, [0.0, 0.0, 10.0, 10.0]),
+                candidate(0.6, [50.0, 50.0, 60.0, 60.0])
+            ]
+        );
+        // An overlap at the threshold is none: 90 of 110.
+        assert_eq!(nms(&mut list.clone(), 90.0 / 110.0, 10).len(), 3);
+        assert_eq!(nms(&mut list, 0.3, 1).len(), 1);
+    }
 
     fn candidate(score: f32, values: [f32; 4]) -> Candidate<4> {
         Candidate { score, values }

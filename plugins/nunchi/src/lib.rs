@@ -3,15 +3,18 @@
 //! | element | what it does |
 //! |---|---|
 //! | [`hailoface`] | finds faces and reads them: landmarks, smile, closed eyes, emotion |
+//! | [`hailopose`] | finds bodies and reads them: 17 keypoints, posture |
 //! | [`eventthrottle`] | lets an event through at most once per interval |
 //! | [`xmllogsink`] | writes events into an XML file that is well-formed at every instant |
 //! | [`analysisoverlay`] | draws what the analysers found |
 //!
 //! [`meta`] is the metadata between them.
 
+mod analyser;
 pub mod analysisoverlay;
 pub mod eventthrottle;
 pub mod hailoface;
+pub mod hailopose;
 pub mod meta;
 pub mod xmllogsink;
 
@@ -20,7 +23,9 @@ mod time;
 
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
     meta::register();
+    analyser::register();
     hailoface::register(plugin)?;
+    hailopose::register(plugin)?;
     eventthrottle::register(plugin)?;
     xmllogsink::register(plugin)?;
     analysisoverlay::register(plugin)?;

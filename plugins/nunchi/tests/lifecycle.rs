@@ -12,7 +12,7 @@ fn a_hundred_starts_leave_nothing_behind() {
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("f_log.xml");
     let line = format!(
-        "videotestsrc num-buffers=3 ! video/x-raw,format=I420,width=64,height=48 ! hailoface engine=embedded ! eventthrottle ! \
+        "videotestsrc num-buffers=3 ! video/x-raw,format=I420,width=64,height=48 ! hailopose engine=embedded ! hailoface engine=embedded ! eventthrottle ! \
          tee name=t ! queue ! analysisoverlay ! fakesink t. ! queue ! xmllogsink location=\"{}\"",
         log.display()
     );

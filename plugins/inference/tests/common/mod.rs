@@ -41,6 +41,36 @@ pub struct GoldenFace {
     pub emotion: Vec<f32>,
 }
 
+/// Points of the body as the reference reads them off what frames hold: x, y in pixels and confidence of each.
+#[derive(Deserialize)]
+pub struct GoldenPose {
+    pub width: usize,
+    pub height: usize,
+    rgb: Vec<f32>,
+    #[serde(rename = "420")]
+    i420: Vec<f32>,
+    #[serde(rename = "422")]
+    yuy2: Vec<f32>,
+    grey: Vec<f32>,
+}
+
+impl GoldenPose {
+    pub fn of(&self, format: PixelFormat) -> &[f32] {
+        use PixelFormat::{Gray8, I420, Nv12, Nv21, Uyvy, Yuy2, Yv12};
+        match format {
+            I420 | Yv12 | Nv12 | Nv21 => &self.i420,
+            Yuy2 | Uyvy => &self.yuy2,
+            Gray8 => &self.grey,
+            _ => &self.rgb,
+        }
+    }
+}
+
+pub fn pose_goldens() -> BTreeMap<String, GoldenPose> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/pose_goldens.json");
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
 pub fn goldens() -> BTreeMap<String, Golden> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/face_goldens.json");
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
@@ -81,7 +111,10 @@ impl Picture {
             let mut reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().unwrap();
             let mut rgb = vec![0; reader.output_buffer_size().unwrap()];
             let info = reader.next_frame(&mut rgb).unwrap();
-            assert_eq!(info.color_type, png::ColorType::Rgb);
+            if info.color_type == png::ColorType::Grayscale {
+                rgb = rgb.into_iter().flat_map(|grey| [grey; 3]).collect();
+            }
+            assert_eq!(rgb.len(), 3 * (info.width * info.height) as usize);
             Self {
                 width: info.width as usize,
                 height: info.height as usize,

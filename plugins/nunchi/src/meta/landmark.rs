@@ -28,6 +28,8 @@ pub const NAME: &str = "NunchiLandmarkMeta";
 pub const VERSION: u32 = 1;
 /// Layout of the 478 points of MediaPipe's face mesh, the two irises included.
 pub const FACE_478: &str = "face-landmarks/478";
+/// Layout of the 17 points of a body in COCO's order.
+pub const BODY_17: &str = "body-pose/coco-17";
 
 /// One object's keypoints. All coordinates are fractions of the frame's width and height.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -1,6 +1,8 @@
 //! What the element tests share.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod pictures;
+
 use gst::prelude::*;
 use gstnunchi::meta;
 use nunchi_events::{Event, State};

@@ -272,7 +272,13 @@ fn properties_by_string() {
 #[test]
 fn every_property_describes_itself() {
     init();
-    for factory in ["hailoface", "eventthrottle", "xmllogsink", "analysisoverlay"] {
+    for factory in [
+        "hailoface",
+        "hailopose",
+        "eventthrottle",
+        "xmllogsink",
+        "analysisoverlay",
+    ] {
         let element = gst::ElementFactory::make(factory).build().unwrap();
         for property in element
             .list_properties()

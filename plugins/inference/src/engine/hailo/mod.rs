@@ -286,6 +286,18 @@ impl Network for Hailo {
         }
     }
 
+    /// Here nothing else is in flight that the caller could turn to, so a device that owes the frame beyond its bound is lost,
+    /// even where HailoRT's own time-out does not hold.
+    fn infer(&mut self, slot: usize) -> Result<(), EngineError> {
+        self.submit(slot)?;
+        let bound = self.stop_timeout;
+        let result = self.complete(slot, bound);
+        if result.is_err() && self.lost.is_none() && self.slot(slot)?.submitted {
+            return Err(self.lose(format!("no result within {bound:?}"), Some(Status::TIMEOUT)));
+        }
+        result
+    }
+
     fn output(&self, slot: usize, index: usize) -> Result<TensorRef<'_>, EngineError> {
         let slot = self.slots.get(slot).ok_or_else(|| failed("no such slot".to_owned()))?;
         if slot.submitted {

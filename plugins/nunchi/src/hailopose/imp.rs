@@ -1,0 +1,110 @@
+use super::{analysis::PoseAnalysis, settings::Settings};
+use crate::analyser::{self, Runner};
+use gst::{glib, prelude::*, subclass::prelude::*};
+use gst_base::subclass::prelude::*;
+use std::sync::{LazyLock, Mutex, MutexGuard};
+
+static CAT: LazyLock<gst::DebugCategory> =
+    LazyLock::new(|| gst::DebugCategory::new("hailopose", gst::DebugColorFlags::empty(), Some("Pose analysis")));
+
+/// No lock is held while frames go through the runner, which has its own.
+#[derive(Default)]
+pub struct HailoPose {
+    runner: Runner<PoseAnalysis>,
+    settings: Mutex<Settings>,
+}
+
+impl HailoPose {
+    fn settings(&self) -> MutexGuard<'_, Settings> {
+        self.settings.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for HailoPose {
+    const NAME: &'static str = "GstNunchiHailoPose";
+    type Type = super::HailoPose;
+    type ParentType = gst_base::BaseTransform;
+}
+
+impl ObjectImpl for HailoPose {
+    fn properties() -> &'static [glib::ParamSpec] {
+        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
+            let mut all = Settings::properties();
+            all.push(analyser::stats_property());
+            all
+        });
+        &PROPERTIES
+    }
+
+    fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        self.settings().set(pspec.name(), value);
+    }
+
+    fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+        let live = self.runner.property(pspec.name());
+        live.unwrap_or_else(|| self.settings().get(pspec.name()))
+    }
+}
+
+impl GstObjectImpl for HailoPose {}
+
+impl ElementImpl for HailoPose {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+            gst::subclass::ElementMetadata::new(
+                "Pose analyser",
+                "Filter/Analyzer/Video",
+                "Finds people and reads keypoints and posture into metadata",
+                "The Nunchi developers",
+            )
+        });
+        Some(&METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(analyser::pad_templates);
+        &TEMPLATES
+    }
+}
+
+impl BaseTransformImpl for HailoPose {
+    const MODE: gst_base::subclass::BaseTransformMode = gst_base::subclass::BaseTransformMode::AlwaysInPlace;
+    const PASSTHROUGH_ON_SAME_CAPS: bool = false;
+    const TRANSFORM_IP_ON_PASSTHROUGH: bool = false;
+
+    fn start(&self) -> Result<(), gst::ErrorMessage> {
+        let settings = self.settings().clone();
+        analyser::check_analytics(&settings.options)?;
+        self.runner.start(self.obj().upcast_ref(), &settings.options, &settings)
+    }
+
+    fn stop(&self) -> Result<(), gst::ErrorMessage> {
+        self.runner.stop();
+        Ok(())
+    }
+
+    fn set_caps(&self, incaps: &gst::Caps, _outcaps: &gst::Caps) -> Result<(), gst::LoggableError> {
+        let info = gst_video::VideoInfo::from_caps(incaps)
+            .map_err(|_| gst::loggable_error!(CAT, "not the caps of raw video: {incaps}"))?;
+        self.runner.set_info(info);
+        Ok(())
+    }
+
+    fn sink_event(&self, event: gst::Event) -> bool {
+        self.runner.sink_event(&event);
+        self.parent_sink_event(event)
+    }
+
+    fn src_event(&self, event: gst::Event) -> bool {
+        self.runner.src_event(&event);
+        self.parent_src_event(event)
+    }
+
+    fn transform_ip(&self, buffer: &mut gst::BufferRef) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let settings = self.settings().clone();
+        let element = self.obj();
+        self.runner
+            .transform(element.upcast_ref(), buffer, &settings.options, &settings)
+    }
+}

@@ -1,0 +1,208 @@
+//! The analysers on the double of HailoRT, in processes of their own as users start them.
+
+use nunchi_tests::{Output, clip, gst, product, root, run};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+const BOUND: Duration = Duration::from_secs(240);
+
+/// A folder with our networks as HEFs of the double, which run them on the CPU.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Self {
+        let place = Self(tempfile::tempdir().unwrap());
+        place.hef(
+            "face.hef",
+            "face_detection_short_range.onnx",
+            128,
+            &[("regressors", [1, 896, 16]), ("scores", [1, 896, 1])],
+        );
+        place.hef(
+            "pose.hef",
+            "movenet_lightning_17.onnx",
+            192,
+            &[("keypoints", [1, 17, 3])],
+        );
+        place
+    }
+
+    fn hef(&self, name: &str, onnx: &str, side: usize, outputs: &[(&str, [usize; 3])]) {
+        let outputs: Vec<Value> = outputs
+            .iter()
+            .map(|(output, shape)| json!({"name": format!("{name}/{output}"), "shape": shape, "from": output}))
+            .collect();
+        let manifest = json!({
+            "group": name,
+            "network": {"onnx": root().join("plugins/inference/models").join(onnx)},
+            "inputs": [{"name": format!("{name}/in"), "shape": [side, side, 3], "scale": 1.0 / 127.5, "zero_point": 127.5}],
+            "outputs": outputs,
+        });
+        std::fs::write(self.path(name), [b"\x01HEF", manifest.to_string().as_bytes()].concat()).unwrap();
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// `gst-launch-1.0` with the double, which behaves so.
+    fn launch(&self, behaviour: &str, analysers: &str, log: &str) -> Command {
+        let mut command = gst("gst-launch-1.0", self.0.path());
+        let line = format!(
+            "filesrc location={} ! decodebin ! {analysers} ! xmllogsink location={}",
+            root().join("media/posture.mp4").display(),
+            self.path(log).display()
+        );
+        command
+            .args(["-m"])
+            .args(line.split_whitespace())
+            .env("NUNCHI_HAILORT", product("libhailort_double.so"))
+            .env("HAILORT_DOUBLE", behaviour);
+        command
+    }
+
+    fn run(&self, behaviour: &str, analysers: &str, log: &str) -> Output {
+        run(&mut self.launch(behaviour, analysers, log), BOUND)
+    }
+}
+
+fn all_of(output: &Output) -> String {
+    format!("{}{}", output.stdout, output.stderr)
+}
+
+#[track_caller]
+fn assert_ok(output: &Output) {
+    assert!(output.status.success(), "{}", all_of(output));
+}
+
+#[track_caller]
+fn assert_fails(output: &Output, needles: &[&str]) {
+    let text = all_of(output);
+    assert!(!output.status.success(), "{text}");
+    for needle in needles {
+        assert!(text.contains(needle), "{needle:?} is not in: {text}");
+    }
+}
+
+fn kinds(log: &Path) -> Vec<(String, String)> {
+    let all = clip::logged(log).into_iter().map(|(time, kind, _)| (time, kind));
+    all.filter(|(_, kind)| kind != "emotion").collect()
+}
+
+const BOTH: &str =
+    "hailopose engine=hailo hef-path=pose.hef ! hailoface engine=hailo hef-path=face.hef ! eventthrottle";
+
+#[test]
+fn pose_and_face_share_a_device_and_log_what_the_cpu_logs() {
+    let place = Place::new();
+    let chip = place.run("", BOTH, "chip.xml");
+    assert_ok(&chip);
+    assert!(all_of(&chip).contains("engine=(string)hailo"), "{}", all_of(&chip));
+    assert_ok(&place.run("", "hailopose ! hailoface ! eventthrottle", "cpu.xml"));
+    let events = kinds(&place.path("chip.xml"));
+    assert!(events.iter().any(|(_, kind)| kind == "body_tilt"), "{events:?}");
+    assert!(events.iter().any(|(_, kind)| kind == "presence"), "{events:?}");
+    assert_eq!(events, kinds(&place.path("cpu.xml")));
+}
+
+#[test]
+fn two_processes_use_one_device_through_the_service() {
+    let place = Place::new();
+    let lock = place.path("device");
+    let behaviour = format!("device={}", lock.display());
+    let shared = |element: &str| format!("{element} multi-process-service=true");
+    let pose = shared("hailopose engine=hailo hef-path=pose.hef");
+    let face = shared("hailoface engine=hailo hef-path=face.hef");
+    let (first, second) = std::thread::scope(|scope| {
+        let other = scope.spawn(|| place.run(&behaviour, &pose, "pose.xml"));
+        let one = place.run(&behaviour, &face, "face.xml");
+        (one, other.join().expect("it asserts nothing"))
+    });
+    assert_ok(&first);
+    assert_ok(&second);
+    assert!(!kinds(&place.path("pose.xml")).is_empty() && !kinds(&place.path("face.xml")).is_empty());
+}
+
+#[test]
+fn a_device_that_is_lost_ends_the_stream_and_the_log_is_whole() {
+    let place = Place::new();
+    let line = "hailopose engine=hailo hef-path=pose.hef";
+    assert_fails(
+        &place.run("lost@40", line, "log.xml"),
+        &["Pose analysis failed", "lost"],
+    );
+    assert!(!kinds(&place.path("log.xml")).is_empty(), "what was seen before");
+}
+
+#[test]
+fn a_device_that_is_lost_is_replaced_by_the_cpu_where_the_user_wants_it() {
+    let place = Place::new();
+    let line = "hailopose engine=hailo hef-path=pose.hef fallback=cpu";
+    for fault in ["lost@10", "timeout@10", "hang@10"] {
+        let line = format!("{line} inference-timeout-ms=500");
+        let output = place.run(fault, &line, "log.xml");
+        assert_ok(&output);
+        let text = all_of(&output);
+        assert_eq!(
+            text.matches("The CPU does the work from the next frame on").count(),
+            1,
+            "{fault}: {text}"
+        );
+    }
+    assert_ok(&place.run("", "hailopose", "cpu.xml"));
+    let (log, cpu) = (kinds(&place.path("log.xml")), kinds(&place.path("cpu.xml")));
+    assert_eq!(log.last(), cpu.last(), "the end of the clip is read");
+}
+
+#[test]
+fn a_missing_device_is_an_error_or_a_warning() {
+    let place = Place::new();
+    let line = |engine: &str| format!("hailoface engine={engine} hef-path=face.hef");
+    assert_fails(
+        &place.run("devices=0", &line("hailo"), "log.xml"),
+        &["hailoface", "device"],
+    );
+    for line in [line("auto"), line("hailo") + " fallback=cpu"] {
+        let output = place.run("devices=0", &line, "log.xml");
+        assert_ok(&output);
+        assert!(all_of(&output).contains("The CPU does the work"), "{}", all_of(&output));
+    }
+}
+
+#[test]
+fn a_wrong_version_and_a_wrong_model_are_named() {
+    let place = Place::new();
+    let line = "hailoface engine=hailo hef-path=face.hef";
+    assert_fails(&place.run("version=5.2.0", line, "log.xml"), &["5.2.0", "4.20"]);
+    std::fs::write(place.path("empty.hef"), "").unwrap();
+    std::fs::write(place.path("garbage.hef"), "\x01HEF garbage").unwrap();
+    for (file, needle) in [
+        ("no.hef", "no.hef"),
+        ("empty.hef", "empty.hef"),
+        ("garbage.hef", "garbage.hef"),
+    ] {
+        let line = format!("hailopose engine=hailo hef-path={file}");
+        assert_fails(&place.run("", &line, "log.xml"), &[needle]);
+    }
+    // A network that is no detector, and none at all.
+    assert_fails(
+        &place.run("", "hailoface engine=hailo hef-path=pose.hef", "log.xml"),
+        &["does not fit", "regressors"],
+    );
+    assert_fails(
+        &place.run("", "hailoface engine=hailo", "log.xml"),
+        &["none of the models is a HEF"],
+    );
+}
+
+#[test]
+fn bad_tensors_cost_a_frame_each() {
+    let place = Place::new();
+    for fault in ["nan@5", "garbage@5", "short@5"] {
+        let output = place.run(fault, "hailoface engine=hailo hef-path=face.hef", "log.xml");
+        assert_ok(&output);
+        assert!(!kinds(&place.path("log.xml")).is_empty(), "{fault}");
+    }
+}
