@@ -49,10 +49,7 @@ fn memory_is_flat_over_a_hundred_thousand_frames() {
         "videotestsrc num-buffers=100000 pattern=black ! video/x-raw,format=I420,width=32,height=32 ! \
          hailoface engine=embedded inference-interval=1000 ! eventthrottle ! analysisoverlay ! fakesink name=probe",
     );
-    assert!(
-        late < early + 8 * 1024,
-        "{early} KiB after a tenth, {late} KiB at the end"
-    );
+    assert!(late < early + 8 * 1024, "{early} KiB after half, {late} KiB at the end");
     let portrait = nunchi_tests::root().join("tests/media/astronaut.png");
     let (early, late) = soak(
         3_000,
@@ -63,8 +60,10 @@ fn memory_is_flat_over_a_hundred_thousand_frames() {
             log.display()
         ),
     );
+    // A leaked frame (98 KB) or its landmarks (34 KB) would take 50 MB and more; a busy machine starts some of the engine's
+    // threads, each with a heap of its own, only now.
     assert!(
-        late < early + 8 * 1024,
-        "{early} KiB after a tenth, {late} KiB at the end"
+        late < early + 24 * 1024,
+        "{early} KiB after half, {late} KiB at the end"
     );
 }
