@@ -1,5 +1,5 @@
 //! Decoding the output of the SCRFD detectors (Guo et al. 2021, "Sample and Computation Redistribution for Efficient Face
-//! Detection"), as HEFs of `scrfd_500m`, `scrfd_2.5g` and `scrfd_10g` give it.
+//! Detection"), as HEFs of `scrfd_500m` and `scrfd_2.5g` give it.
 
 use super::Detection;
 use crate::nms::{Candidate, weighted_nms};
