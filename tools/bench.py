@@ -240,7 +240,7 @@ def main():
         f"{ROUNDS}. Google's `mediapipe` runs its FaceLandmarker in video mode (one face, landmarks and blendshapes, no emotion) on",
         "the same frames as RGB; hailoface does the same work (emotion-interval=0 max-faces=1). The overhead row follows one face",
         "through the first 300 frames (landmarks and blendshapes, preprocessing included), once in the element and once by a",
-        "loop around the engine, as CPU time. Frames per second depend on what else the machine does; CPU time much less so.",
+        "loop around the engine, as CPU time. Frames per second depend on what else the machine does; CPU time less so: on a shared machine single runs of the first two rows differ by a tenth and more.",
         "",
     ])
     print("\n" + "\n".join(table.lines()))
