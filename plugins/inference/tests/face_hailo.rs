@@ -211,6 +211,54 @@ fn scrfd_is_known_by_its_nine_outputs() {
 }
 
 #[test]
+fn lightface_is_known_by_its_eight_outputs() {
+    if !on_the_double("lightface_is_known_by_its_eight_outputs") {
+        return;
+    }
+    let hefs = Hefs::new();
+    // Boxes before scores: the order of the outputs does not matter.
+    let outputs: Vec<Value> = [(40, 30, 3), (20, 15, 2), (10, 8, 2), (5, 4, 3)]
+        .iter()
+        .flat_map(|(w, h, anchors)| {
+            [4 * anchors, 2 * anchors]
+                .map(|channels| json!({"name": format!("{w}/{channels}"), "shape": [h, w, channels]}))
+        })
+        .collect();
+    let hef = |outputs: &[Value]| {
+        json!({
+            "group": "lightface_slim",
+            "network": {"affine": [1.0 / 255.0, 0.0]},
+            "inputs": [{"name": "net/in", "shape": [240, 320, 3], "scale": 1.0, "zero_point": 0}],
+            "outputs": outputs,
+        })
+    };
+    let models = |name: &str, outputs: &[Value]| FaceModels {
+        detector: hefs.json(name, &hef(outputs)),
+        ..FaceModels::default()
+    };
+    let mut net = loaded(&models("lightface_slim.hef", &outputs), EngineKind::Hailo);
+    // The outputs repeat the picture's bytes. The one that is white is the second of its pair, a logit of 1 for a face; all
+    // other pairs hold zeros, thus 0.5.
+    let (width, height) = (320, 240);
+    let mut rgb = vec![0; width * height * 3];
+    rgb[7] = 255;
+    let frame = Frame::new(
+        &Picture { width, height, rgb },
+        PixelFormat::Rgb,
+        Matrix::Bt601,
+        Range::Full,
+    );
+    let faces = net.detect(&frame.view(), 0.6, 0.3).unwrap();
+    assert!(!faces.is_empty());
+    assert!(faces.iter().all(|face| (face.score - 0.731).abs() < 0.01), "{faces:?}");
+    match FaceNet::load(&models("other.hef", &outputs[1..]), &options(EngineKind::Hailo)) {
+        Err(EngineError::ModelShape { expected, .. }) => assert!(expected.contains("scores/64"), "{expected}"),
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("loaded"),
+    }
+}
+
+#[test]
 fn a_hailo_without_a_hef_is_refused_and_a_cpu_takes_none() {
     let error = match FaceNet::load(&FaceModels::default(), &options(EngineKind::Hailo)) {
         Err(error) => error.to_string(),

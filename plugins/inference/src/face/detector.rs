@@ -1,7 +1,7 @@
 //! Finding faces in the whole frame, with whichever detector the model is.
 
 use super::model::{Family, Model};
-use super::{Detection, blazeface, scrfd};
+use super::{Detection, blazeface, lightface, scrfd};
 use crate::engine::{EngineError, EngineOptions, ModelSource, Network};
 use crate::frame::FrameView;
 use crate::preprocess::{Channels, Sampling, Scaling};
@@ -30,9 +30,25 @@ const SCRFD: Family = Family {
     ],
 };
 
+/// Scores and boxes of each grid, channels last.
+const LIGHTFACE: Family = Family {
+    input: ("image", &[1, 3, lightface::INPUT.1, lightface::INPUT.0]),
+    outputs: &[
+        ("scores/8", &[30, 40, 6]),
+        ("boxes/8", &[30, 40, 12]),
+        ("scores/16", &[15, 20, 4]),
+        ("boxes/16", &[15, 20, 8]),
+        ("scores/32", &[8, 10, 4]),
+        ("boxes/32", &[8, 10, 8]),
+        ("scores/64", &[4, 5, 6]),
+        ("boxes/64", &[4, 5, 12]),
+    ],
+};
+
 enum Decoder {
     BlazeFace(blazeface::Decoder),
     Scrfd(scrfd::Decoder),
+    LightFace(lightface::Decoder),
 }
 
 /// A loaded detector.
@@ -43,10 +59,11 @@ pub(super) struct Detector {
 
 impl Detector {
     pub fn load(source: &ModelSource, options: &EngineOptions) -> Result<Self, EngineError> {
-        let (model, family) = Model::load(source, options, &[BLAZEFACE, SCRFD])?;
+        let (model, family) = Model::load(source, options, &[BLAZEFACE, SCRFD, LIGHTFACE])?;
         let decoder = match family {
             0 => Decoder::BlazeFace(blazeface::Decoder::default()),
-            _ => Decoder::Scrfd(scrfd::Decoder::default()),
+            1 => Decoder::Scrfd(scrfd::Decoder::default()),
+            _ => Decoder::LightFace(lightface::Decoder::default()),
         };
         Ok(Self { model, decoder })
     }
@@ -57,13 +74,14 @@ impl Detector {
 
     /// Faces with a score above `threshold`, merged above an overlap of `iou`, best first.
     pub fn detect(&mut self, frame: &FrameView<'_>, threshold: f32, iou: f32) -> Result<Vec<Detection>, EngineError> {
-        let side = match self.decoder {
-            Decoder::BlazeFace(_) => blazeface::INPUT,
-            Decoder::Scrfd(_) => scrfd::INPUT,
+        let size = match self.decoder {
+            Decoder::BlazeFace(_) => (blazeface::INPUT, blazeface::INPUT),
+            Decoder::Scrfd(_) => (scrfd::INPUT, scrfd::INPUT),
+            Decoder::LightFace(_) => lightface::INPUT,
         };
-        let (sampling, letterbox) = Sampling::letterbox((frame.width(), frame.height()), side);
+        let (sampling, letterbox) = Sampling::letterbox_into((frame.width(), frame.height()), size);
         self.model
-            .fill(frame, &sampling, (side, side), Channels::Rgb, Scaling::SIGNED_UNIT)?;
+            .fill(frame, &sampling, size, Channels::Rgb, Scaling::SIGNED_UNIT)?;
         self.model.run()?;
         match &mut self.decoder {
             Decoder::BlazeFace(decoder) => {
@@ -76,6 +94,14 @@ impl Detector {
                     scores: outputs[3 * stride],
                     boxes: outputs[3 * stride + 1],
                     keypoints: outputs[3 * stride + 2],
+                });
+                Ok(decoder.decode(&heads, &letterbox, threshold, iou))
+            }
+            Decoder::LightFace(decoder) => {
+                let outputs: [&[f32]; 8] = self.model.outputs()?;
+                let heads = std::array::from_fn(|grid| lightface::Head {
+                    scores: outputs[2 * grid],
+                    boxes: outputs[2 * grid + 1],
                 });
                 Ok(decoder.decode(&heads, &letterbox, threshold, iou))
             }

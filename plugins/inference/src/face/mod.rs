@@ -6,6 +6,7 @@
 
 pub mod blazeface;
 mod detector;
+pub mod lightface;
 mod model;
 mod names;
 mod roi;

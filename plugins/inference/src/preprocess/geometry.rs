@@ -27,17 +27,17 @@ pub struct Sampling {
     pub window: Window,
 }
 
-/// How a frame lies in the square that it was letterboxed into.
+/// How a frame lies in the tensor that it was letterboxed into.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Letterbox {
-    /// Square pixels per frame pixel.
+    /// Pixels of the tensor per pixel of the frame.
     pub scale: f32,
-    /// Border on the left and at the top, in pixels of the square.
+    /// Border on the left and at the top, in pixels of the tensor.
     pub pad: [f32; 2],
 }
 
 impl Letterbox {
-    /// From a position in the square to one in the frame.
+    /// From a position in the tensor to one in the frame.
     pub fn to_frame(&self, [x, y]: [f32; 2]) -> [f32; 2] {
         [(x - self.pad[0]) / self.scale, (y - self.pad[1]) / self.scale]
     }
@@ -45,14 +45,19 @@ impl Letterbox {
 
 impl Sampling {
     /// The whole frame in the middle of a `size` x `size` square, proportions kept.
-    pub fn letterbox((width, height): (u32, u32), size: usize) -> (Self, Letterbox) {
-        let scale = size as f64 / f64::from(width.max(height));
+    pub fn letterbox(frame: (u32, u32), size: usize) -> (Self, Letterbox) {
+        Self::letterbox_into(frame, (size, size))
+    }
+
+    /// The whole frame in the middle of a `size.0` x `size.1` tensor, proportions kept.
+    pub fn letterbox_into((width, height): (u32, u32), size: (usize, usize)) -> (Self, Letterbox) {
+        let scale = (size.0 as f64 / f64::from(width)).min(size.1 as f64 / f64::from(height));
         // Half to even, as the networks' reference does it; never nothing.
-        let side = |length: u32| ((f64::from(length) * scale).round_ties_even() as usize).clamp(1, size);
-        let (inner_width, inner_height) = (side(width), side(height));
+        let side = |length: u32, most: usize| ((f64::from(length) * scale).round_ties_even() as usize).clamp(1, most);
+        let (inner_width, inner_height) = (side(width, size.0), side(height, size.1));
         let window = Window {
-            x: (size - inner_width) / 2,
-            y: (size - inner_height) / 2,
+            x: (size.0 - inner_width) / 2,
+            y: (size.1 - inner_height) / 2,
             width: inner_width,
             height: inner_height,
         };
