@@ -25,12 +25,16 @@ impl<const N: usize> Candidate<N> {
     }
 }
 
+/// Candidates that are looked at, the best ones: bounds the work, which grows with their square.
+const MOST: usize = 1000;
+
 /// Weighted non-maximum suppression as BlazeFace is meant to be used (Bazarevsky et al. 2019, section 4): each group of
 /// boxes that overlap its best one by more than `threshold` becomes one box, the mean weighted by score, with the
 /// group's best score. Leaves `candidates` empty; result in order of falling score.
 pub fn weighted_nms<const N: usize>(candidates: &mut Vec<Candidate<N>>, threshold: f32) -> Vec<Candidate<N>> {
     candidates.retain(|c| c.score.is_finite() && c.values.iter().all(|v| v.is_finite()));
     candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
+    candidates.truncate(MOST);
     let mut kept = Vec::new();
     while let Some(&best) = candidates.first() {
         let rect = best.rect();
@@ -61,9 +65,6 @@ pub fn weighted_nms<const N: usize>(candidates: &mut Vec<Candidate<N>>, threshol
     }
     kept
 }
-
-/// Candidates that [`nms`] looks at, the best ones: bounds its work, which grows with their square.
-const MOST: usize = 1000;
 
 /// Plain non-maximum suppression: of boxes that overlap by more than `threshold` the best one stays, up to `limit` of them.
 /// Leaves `candidates` in no useful state; result in order of falling score.

@@ -61,7 +61,7 @@ mod tensor;
 
 use std::borrow::Cow;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -172,6 +172,9 @@ impl EngineOptions {
     }
 }
 
+/// The largest file that is taken for a model: what ONNX can hold in one.
+const MOST_BYTES: u64 = 2 << 30;
+
 /// Where a model (ONNX, or HEF for the Hailo) comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ModelSource {
@@ -190,15 +193,30 @@ impl ModelSource {
     pub fn read(&self) -> Result<Cow<'static, [u8]>, EngineError> {
         match self {
             Self::Embedded(_, bytes) => Ok(Cow::Borrowed(bytes)),
-            Self::File(path) => match std::fs::read(path) {
-                Ok(bytes) => Ok(Cow::Owned(bytes)),
-                Err(error) => Err(EngineError::ModelMissing {
+            Self::File(path) => read_file(path)
+                .map(Cow::Owned)
+                .map_err(|reason| EngineError::ModelMissing {
                     model: self.to_string(),
-                    reason: error.to_string(),
+                    reason,
                 }),
-            },
         }
     }
+}
+
+/// Not from a pipe or a device, which may never end, nor what is too large for a network.
+fn read_file(path: &Path) -> Result<Vec<u8>, String> {
+    let text = |error: std::io::Error| error.to_string();
+    let metadata = std::fs::metadata(path).map_err(text)?;
+    if !metadata.is_file() {
+        return Err("it is not a regular file".to_owned());
+    }
+    if metadata.len() > MOST_BYTES {
+        return Err(format!(
+            "it has {} bytes, more than any network ({MOST_BYTES})",
+            metadata.len()
+        ));
+    }
+    std::fs::read(path).map_err(text)
 }
 
 impl fmt::Display for ModelSource {
@@ -239,15 +257,22 @@ pub enum EngineError {
         what: String,
         remedy: String,
     },
+    /// As [`Unsupported`](Self::Unsupported), but the settings are at fault and no other device would help.
+    #[error("{engine}: {what}; {remedy}")]
+    Conflict {
+        engine: String,
+        what: String,
+        remedy: String,
+    },
     #[error("inference with {engine} failed: {reason}")]
     Inference { engine: EngineKind, reason: String },
-    /// The network gives this from now on, whatever is asked of it.
+    /// The network gives this for all that is submitted from now on.
     #[error("the device of engine {engine} was lost: {reason}; restart, or use fallback=cpu to go on without it")]
     DeviceLost { engine: EngineKind, reason: String },
 }
 
 impl EngineError {
-    /// Whether another device could do better: the library, the device or its driver is at fault, not the model.
+    /// Whether another device could do better: the library, the device or its driver is at fault, not the model or the settings.
     pub fn may_fall_back(&self) -> bool {
         matches!(
             self,

@@ -135,7 +135,7 @@ impl FaceNet {
     /// run there and the others on the CPU; an error when none is a HEF.
     pub fn load(models: &FaceModels, options: &EngineOptions) -> Result<Self, EngineError> {
         if options.kind == EngineKind::Hailo && !models.any_hef() {
-            return Err(EngineError::Unsupported {
+            return Err(EngineError::Conflict {
                 engine: options.kind.to_string(),
                 what: "none of the models is a HEF".to_owned(),
                 remedy: "give one, such as scrfd_2.5g.hef as the detector".to_owned(),
@@ -260,13 +260,29 @@ impl FaceNet {
             .fill(frame, &sampling, size, Channels::Gray, Scaling::SIGNED_UNIT)?;
         self.emotion.run()?;
         let [output] = self.emotion.outputs()?;
-        let mut emotions = [0.0; EMOTIONS.len()];
-        // A network that says too little says nothing: not a number, not 0.
-        for (index, &class) in classes.iter().enumerate() {
-            emotions[class] = output.get(index).map_or(f32::NAN, |v| v.clamp(0.0, 1.0));
-        }
-        Ok(emotions)
+        Ok(emotions(output, classes))
     }
+}
+
+/// Probabilities of the classes in their places among [`EMOTIONS`]. Some networks end before the softmax: what are not shares
+/// of 1 are logits. A network that says too little says nothing: not a number, not 0.
+fn emotions(output: &[f32], classes: &[usize]) -> [f32; EMOTIONS.len()] {
+    let mut emotions = [0.0; EMOTIONS.len()];
+    let values = output.get(..classes.len()).unwrap_or(&[]);
+    // Rounding each to 8 bits moves the sum by less than this.
+    let shares = (values.iter().sum::<f32>() - 1.0).abs() < 0.05 && values.iter().all(|v| (-0.01..=1.01).contains(v));
+    let most = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f32 = values.iter().map(|v| (v - most).exp()).sum();
+    for (index, &class) in classes.iter().enumerate() {
+        emotions[class] = values.get(index).map_or(f32::NAN, |v| {
+            if shares {
+                v.clamp(0.0, 1.0)
+            } else {
+                (v - most).exp() / sum
+            }
+        });
+    }
+    emotions
 }
 
 /// How much of a smile, 0..=1: the mean of both mouth corners.
@@ -287,4 +303,49 @@ fn sigmoid(logit: f32) -> f32 {
 /// `N` values in 0..=1. What is not a number stays so: the reader knows then that the network said nothing.
 fn weights<const N: usize>(output: &[f32]) -> [f32; N] {
     std::array::from_fn(|index| output.get(index).map_or(f32::NAN, |v| v.clamp(0.0, 1.0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(emotions: &[f32; 7], name: &str) -> f32 {
+        emotions[EMOTIONS.iter().position(|e| *e == name).unwrap()]
+    }
+
+    #[test]
+    fn five_classes_find_their_places() {
+        let (_, _, five) = EMOTION_FAMILIES[1];
+        let found = emotions(&[0.1, 0.15, 0.4, 0.05, 0.3], five);
+        for (name, share) in [
+            ("angry", 0.1),
+            ("disgust", 0.15),
+            ("happy", 0.4),
+            ("neutral", 0.05),
+            ("surprise", 0.3),
+            ("fear", 0.0),
+            ("sad", 0.0),
+        ] {
+            assert_eq!(of(&found, name), share, "{name}");
+        }
+    }
+
+    #[test]
+    fn logits_become_shares_and_the_largest_stays_the_largest() {
+        let (_, _, five) = EMOTION_FAMILIES[1];
+        let found = emotions(&[-3.0, 0.0, 5.1, 2.0, -1.0], five);
+        assert!((found.iter().sum::<f32>() - 1.0).abs() < 1e-5, "{found:?}");
+        assert!(of(&found, "happy") > 0.9 && of(&found, "neutral") < 0.1, "{found:?}");
+        // Huge ones do not overflow.
+        assert_eq!(of(&emotions(&[0.0, 0.0, 3e38, 0.0, -3e38], five), "happy"), 1.0);
+    }
+
+    #[test]
+    fn too_few_values_and_no_numbers_say_nothing() {
+        let (_, _, five) = EMOTION_FAMILIES[1];
+        for output in [&[][..], &[0.5, 0.5], &[0.1, f32::NAN, 0.4, 0.05, 0.3]] {
+            let found = emotions(output, five);
+            assert!(of(&found, "happy").is_nan(), "{output:?}: {found:?}");
+        }
+    }
 }

@@ -97,7 +97,19 @@ impl Model {
     ) -> Result<(), EngineError> {
         let engine = self.network.engine();
         let filled = match self.network.input(0, 0)? {
-            TensorMut::F32(tensor) => fill_nchw_f32(frame, sampling, size, channels, scaling, tensor),
+            TensorMut::F32(tensor) => {
+                let used = size.0 * size.1 * channels.count();
+                match tensor.split_at_mut_checked(used) {
+                    Some((first, others)) if channels == Channels::Gray && others.len() % used.max(1) == 0 => {
+                        let filled = fill_nchw_f32(frame, sampling, size, channels, scaling, first);
+                        others
+                            .chunks_exact_mut(used.max(1))
+                            .for_each(|plane| plane.copy_from_slice(first));
+                        filled
+                    }
+                    _ => fill_nchw_f32(frame, sampling, size, channels, scaling, tensor),
+                }
+            }
             TensorMut::U8(tensor) => {
                 let used = size.0 * size.1 * channels.count();
                 let copies = tensor.len() / used.max(1);

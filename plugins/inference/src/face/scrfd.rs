@@ -13,6 +13,8 @@ pub const STRIDES: [usize; 3] = [8, 16, 32];
 const ANCHORS: usize = 2;
 /// Eyes, nose, corners of the mouth.
 const KEYPOINTS: usize = 5;
+/// What logits of the background stay below, and scores never come near.
+const BACKGROUND: f32 = -0.5;
 /// Box and keypoints.
 const VALUES: usize = 4 + 2 * KEYPOINTS;
 
@@ -38,11 +40,15 @@ impl Decoder {
     /// that is not finite or with an empty box are passed over; what is missing at the end of a slice counts as nothing
     /// found. The detector has no ears: those of a [`Detection`] are its eyes.
     ///
-    /// Some HEFs end before the sigmoid and some after it. Logits of a whole picture always hold one below 0, scores
-    /// never do: that tells which they are.
+    /// Some HEFs end before the sigmoid and some after it. Nearly all anchors of a picture show no face: their logits lie far
+    /// below 0, their scores at 0, or a step of the quantisation beside it. That tells which they are.
     pub fn decode(&mut self, heads: &[Head<'_>; 3], letterbox: &Letterbox, threshold: f32, iou: f32) -> Vec<Detection> {
         self.candidates.clear();
-        let logits = heads.iter().any(|head| head.scores.iter().any(|&score| score < 0.0));
+        let (below, count) = heads.iter().fold((0, 0), |(below, count), head| {
+            let negative = head.scores.iter().filter(|&&score| score < BACKGROUND).count();
+            (below + negative, count + head.scores.len())
+        });
+        let logits = 2 * below > count;
         for (head, stride) in heads.iter().zip(STRIDES) {
             let side = INPUT / stride;
             let (boxes, _) = head.boxes.as_chunks::<4>();
@@ -197,6 +203,19 @@ mod tests {
         output.plant(1, false, 2.0, BOX, POINTS);
         assert!(near(output.decode(0.5)[0].score, 0.8808));
         assert!(output.decode(0.89).is_empty());
+    }
+
+    #[test]
+    fn scores_beside_zero_are_no_logits() {
+        // Bytes of a scale of 1/255 round a background of 0 to one step below when the zero point is 1.
+        for background in [-1.0 / 255.0, 0.0, 1.0 / 255.0] {
+            let mut output = Output::nothing(background);
+            output.plant(1, false, 0.9, BOX, POINTS);
+            output.0[0][0][7] = -0.02;
+            let found = output.decode(0.5);
+            assert_eq!(found.len(), 1, "{background}");
+            assert!(near(found[0].score, 0.9));
+        }
     }
 
     #[test]

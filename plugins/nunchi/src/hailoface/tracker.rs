@@ -60,6 +60,9 @@ impl<T> Default for Tracker<T> {
     }
 }
 
+/// Detections that are looked at in a frame, for each face that is wanted. Each costs two inferences, and a detector that sees
+/// faces everywhere must not hold up the stream.
+const ATTEMPTS: usize = 4;
 /// Two tracks that overlap by more than this are the same face.
 const SAME_FACE_IOU: f32 = 0.5;
 /// A detection that overlaps a followed face by more than this is that face. Lower than above, because the detector's box
@@ -163,13 +166,15 @@ impl<T: Default> Tracker<T> {
     fn find<F: FaceFinder>(&mut self, finder: &mut F, time: u64, policy: &Policy) -> Result<(), F::Error> {
         let mut detections = finder.detect()?;
         detections.sort_by(|a, b| area(&b.bbox).total_cmp(&area(&a.bbox)));
+        let mut attempts = ATTEMPTS * policy.max_faces;
         for detection in detections {
-            if self.visible().count() >= policy.max_faces {
+            if self.visible().count() >= policy.max_faces || attempts == 0 {
                 break;
             }
             if self.visible().any(|t| iou(&t.bbox, &detection.bbox) > KNOWN_FACE_IOU) {
                 continue;
             }
+            attempts -= 1;
             // The detector's angle is noisy on small faces and its box rough: a second pass, framed by the first mesh
             // whatever its presence, decides.
             let first = finder.mesh(&Roi::from_detection(&detection))?;

@@ -10,7 +10,7 @@ use super::super::{EngineError, ModelSource};
 use super::hef::Hef;
 use super::library::Library;
 use super::options::HailoOptions;
-use super::{KIND, unsupported};
+use super::{KIND, conflict, unsupported};
 
 /// What the networks of one virtual device have in common.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,7 +77,7 @@ impl Lease {
             if device.key == key {
                 return Ok(Self(Some(device)));
             }
-            return Err(unsupported(
+            return Err(conflict(
                 format!(
                     "vdevice-group-id {} is open with another device-id or multi-process-service",
                     key.group_id

@@ -18,6 +18,9 @@ use super::library::Library;
 /// First bytes of every HEF.
 const MAGIC: &[u8] = b"\x01HEF";
 
+/// The largest tensor that is believed; those of real networks have a few megabytes.
+const MOST_BYTES: usize = 256 << 20;
+
 /// Whether a model is for the Hailo: by its name, or by its first bytes.
 pub(in super::super) fn is_hef(source: &ModelSource) -> bool {
     match source {
@@ -32,6 +35,10 @@ fn is_hef_name(path: &Path) -> bool {
 }
 
 fn starts_with_magic(path: &Path) -> std::io::Result<bool> {
+    // Opening a pipe would wait for a writer.
+    if !std::fs::metadata(path)?.is_file() {
+        return Ok(false);
+    }
     let mut start = [0; MAGIC.len()];
     File::open(path)?.read_exact(&mut start)?;
     Ok(start == MAGIC)
@@ -185,10 +192,12 @@ fn resolved(info: &VStreamInfo, format: Format, frame_size: Option<usize>) -> Fo
         format_order::AUTO => info.format.order,
         order => order,
     };
-    let elements: usize = info.shape[..3].iter().map(|&side| side as usize).product();
+    let elements = info.shape[..3]
+        .iter()
+        .fold(1, |all: usize, &side| all.saturating_mul(side as usize));
     let kind = match (format.kind, frame_size) {
-        (format_type::AUTO, Some(size)) if size == 2 * elements => format_type::UINT16,
-        (format_type::AUTO, Some(size)) if size == 4 * elements => format_type::FLOAT32,
+        (format_type::AUTO, Some(size)) if size == elements.saturating_mul(2) => format_type::UINT16,
+        (format_type::AUTO, Some(size)) if size == elements.saturating_mul(4) => format_type::FLOAT32,
         (format_type::AUTO, _) => format_type::UINT8,
         (kind, _) => kind,
     };
@@ -227,7 +236,7 @@ pub(super) fn tensor(
             // Classes and boxes per class; a count before the boxes of each.
             let (classes, boxes) = (height, width);
             (
-                vec![classes.saturating_mul(5 * boxes + 1)],
+                vec![classes.saturating_mul(boxes.saturating_mul(5).saturating_add(1))],
                 Layout::NmsByClass { classes, boxes },
             )
         }
@@ -239,10 +248,29 @@ pub(super) fn tensor(
         }
         other => return Err(wrong("order NHWC, NHW, NC or NMS".into(), format!("order {other}"))),
     };
-    let quantisation = (data_type != DataType::F32 && !is_nms(format)).then_some(Quantisation {
-        scale: info.quant_info.scale,
+    let quantised = data_type != DataType::F32 && !is_nms(format);
+    let scale = info.quant_info.scale;
+    if quantised && !(scale.is_finite() && scale > 0.0) {
+        // So says a HEF whose channels have a scale each: all values would read as 0.
+        return Err(wrong(
+            "one scale for the whole tensor".into(),
+            format!("a scale of {scale}"),
+        ));
+    }
+    let quantisation = quantised.then_some(Quantisation {
+        scale,
         zero_point: info.quant_info.zero_point,
     });
+    let elements = shape.iter().try_fold(1, |all: usize, &side| all.checked_mul(side));
+    if elements
+        .and_then(|n| n.checked_mul(data_type.size()))
+        .is_none_or(|bytes| bytes > MOST_BYTES)
+    {
+        return Err(wrong(
+            format!("at most {MOST_BYTES} bytes"),
+            format!("a shape of {shape:?}"),
+        ));
+    }
     let tensor = TensorInfo {
         name: name.clone(),
         shape,

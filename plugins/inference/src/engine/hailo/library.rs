@@ -4,12 +4,14 @@ use std::cell::RefCell;
 use std::ffi::{CStr, c_void};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use hailort_abi::{ARCHITECTURES, Api, DeviceId, DeviceIdentity, Status, Version};
 
 use super::super::library::Search;
 use super::super::{EngineError, EngineStatus};
 use super::KIND;
+use super::session::bounded;
 
 const SEARCH: Search = Search {
     name: "HailoRT",
@@ -29,6 +31,8 @@ const SEARCH: Search = Search {
 const ACCEPTED: std::ops::RangeInclusive<(u32, u32)> = (4, 20)..=(4, 23);
 /// More devices than one machine has.
 const MAX_DEVICES: usize = 32;
+/// For finding all devices and asking each what it is.
+const SCAN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The opened library. It stays for the life of the process, because it keeps threads of its own.
 pub(super) struct Library {
@@ -53,7 +57,7 @@ impl Library {
         let opened = SEARCH.open(|path| {
             open(path).map_err(|reason| {
                 if let Reason::Version(text) = &reason {
-                    *refused.borrow_mut() = Some(text.clone());
+                    *refused.borrow_mut() = Some(format!("{}: {text}", path.display()));
                 }
                 reason.into_text()
             })
@@ -162,14 +166,24 @@ fn wrong_version(version: Version) -> String {
     format!("it is HailoRT {version}, but 4.20 to 4.23 are needed: {why}")
 }
 
-/// For diagnosis: the library and the devices that answer.
+/// For diagnosis: the library and the devices that answer. A driver that hangs is among what is to be found out.
 pub(in super::super) fn status() -> EngineStatus {
     let opened = Library::get().map(|library| {
-        let devices = match library.scan() {
-            Ok(ids) => ids.iter().map(|id| describe(&library, id)).collect(),
+        let asked = Arc::clone(&library);
+        let devices = bounded("hailo-scan", SCAN_TIMEOUT, move || match asked.scan() {
+            Ok(ids) => ids.iter().map(|id| describe(&asked, id)).collect(),
             Err(status) => vec![format!("the scan for devices failed: {status}")],
+        });
+        let late = || {
+            vec![format!(
+                "no device answered within {SCAN_TIMEOUT:?}; see `dmesg | grep -i hailo`"
+            )]
         };
-        (library.version.to_string(), library.path.clone(), devices)
+        (
+            library.version.to_string(),
+            library.path.clone(),
+            devices.unwrap_or_else(late),
+        )
     });
     EngineStatus::new(KIND, opened)
 }

@@ -68,7 +68,7 @@ pub(super) fn load(
     options: &HailoOptions,
 ) -> Result<Box<dyn Network>, EngineError> {
     if !matches!(device.trim().to_ascii_uppercase().as_str(), "" | "HAILO") {
-        return Err(unsupported(
+        return Err(conflict(
             format!("{source} does not run on the device {device}"),
             "leave device empty or HAILO, or give an ONNX model",
         ));
@@ -145,7 +145,9 @@ impl Hailo {
         let name = info.map(|info| info.name.clone()).unwrap_or_default();
         match status {
             Status::SUCCESS => {}
-            status if stream::is_bad_frame(status) => self.slot(job.slot)?.failure = Some(format!("{name}: {status}")),
+            status if stream::is_bad_frame(stream, status) => {
+                self.slot(job.slot)?.failure = Some(format!("{name}: {status}"))
+            }
             Status::TIMEOUT => {
                 let reason = format!("{name}: no answer within {:?} ({status})", self.frame_timeout);
                 return Err(self.lose(reason, Some(status)));
@@ -328,6 +330,15 @@ fn failed(reason: String) -> EngineError {
 
 fn unsupported(what: String, remedy: &str) -> EngineError {
     EngineError::Unsupported {
+        engine: KIND.to_string(),
+        what,
+        remedy: remedy.to_owned(),
+    }
+}
+
+/// Settings that no device could follow.
+fn conflict(what: String, remedy: &str) -> EngineError {
+    EngineError::Conflict {
         engine: KIND.to_string(),
         what,
         remedy: remedy.to_owned(),

@@ -64,7 +64,7 @@ impl HailoOptions {
     /// Refuses what HailoRT would refuse later with a number only.
     pub(super) fn check(&self) -> Result<(), EngineError> {
         let refused = |what: String, remedy: &str| {
-            Err(EngineError::Unsupported {
+            Err(EngineError::Conflict {
                 engine: KIND.to_string(),
                 what,
                 remedy: remedy.to_owned(),

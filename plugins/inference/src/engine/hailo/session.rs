@@ -2,8 +2,8 @@
 
 use std::ffi::c_char;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use hailort_abi::{
@@ -295,23 +295,54 @@ fn failed(what: &str, status: Status) -> EngineError {
     )
 }
 
+/// What a call that runs on its own thread left behind.
+enum Outcome<T> {
+    None,
+    Some(T),
+    /// Nobody waits any more.
+    Abandoned,
+}
+
 /// Runs `call` on a thread of its own, because calls of HailoRT can hang, and waits for it, `bound` at most. `None` when
-/// it is not back by then: it goes on, and drops what it comes back with.
+/// it is not back by then: it goes on, and drops there what it comes back with, as that can hang as well.
 pub(super) fn bounded<T: Send + 'static>(
     name: &str,
     bound: Duration,
     call: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {
-    let (sender, receiver) = channel();
+    let shared = Arc::new((Mutex::new(Outcome::None), Condvar::new()));
+    // Held here too: where there is no thread to be had, what `call` owns is left alone rather than dropped by the caller.
+    let work = Arc::new(Mutex::new(Some(call)));
+    let (theirs, job) = (Arc::clone(&shared), Arc::clone(&work));
     let run = move || {
-        // Nobody listens any more when it took too long.
-        let _ = sender.send(call());
+        let call = job.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let result = call.map(|call| std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)));
+        let (outcome, ready) = &*theirs;
+        let mut outcome = outcome.lock().unwrap_or_else(PoisonError::into_inner);
+        let abandoned = matches!(*outcome, Outcome::Abandoned);
+        match result {
+            Some(Ok(value)) if !abandoned => *outcome = Outcome::Some(value),
+            late => {
+                *outcome = Outcome::Abandoned;
+                drop(outcome);
+                drop(late);
+            }
+        }
+        ready.notify_all();
     };
-    // Where there is no thread to be had, `call` is dropped.
-    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run).ok()?;
-    let result = receiver.recv_timeout(bound).ok()?;
-    let _ = thread.join();
-    Some(result)
+    if std::thread::Builder::new().name(name.to_owned()).spawn(run).is_err() {
+        std::mem::forget(work);
+        return None;
+    }
+    let (outcome, ready) = &*shared;
+    let outcome = outcome.lock().unwrap_or_else(PoisonError::into_inner);
+    let (mut outcome, _) = ready
+        .wait_timeout_while(outcome, bound, |outcome| matches!(outcome, Outcome::None))
+        .unwrap_or_else(PoisonError::into_inner);
+    match std::mem::replace(&mut *outcome, Outcome::Abandoned) {
+        Outcome::Some(value) => Some(value),
+        Outcome::None | Outcome::Abandoned => None,
+    }
 }
 
 #[cfg(test)]
@@ -331,6 +362,26 @@ mod tests {
         let result = bounded("test", Duration::from_millis(20), move || never.recv().is_ok());
         assert_eq!(result, None);
         assert!(start.elapsed() < Duration::from_secs(5));
+    }
+
+    #[test]
+    fn what_comes_too_late_is_dropped_where_it_was_made() {
+        struct Tells(Sender<std::thread::ThreadId>);
+        impl Drop for Tells {
+            fn drop(&mut self) {
+                let _ = self.0.send(std::thread::current().id());
+            }
+        }
+        let (go, wait) = channel::<()>();
+        let (sender, told) = channel();
+        let late = bounded("test", Duration::from_millis(20), move || {
+            let _ = wait.recv();
+            Tells(sender)
+        });
+        assert!(late.is_none());
+        drop(go);
+        let dropped_on = told.recv_timeout(Duration::from_secs(10)).unwrap();
+        assert_ne!(dropped_on, std::thread::current().id());
     }
 
     #[test]

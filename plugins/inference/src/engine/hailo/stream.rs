@@ -94,7 +94,7 @@ impl Worker {
             for mut job in received {
                 let (address, bytes) = job.buffer.raw();
                 let status = transfer(address, bytes);
-                let ends = status != Status::SUCCESS && !is_bad_frame(status);
+                let ends = status != Status::SUCCESS && !is_bad_frame(stream, status);
                 if done.send(Done { stream, job, status }).is_err() || ends {
                     return;
                 }
@@ -105,7 +105,8 @@ impl Worker {
     }
 }
 
-/// Whether only this frame is bad, and the stream goes on with the next one.
-pub(super) fn is_bad_frame(status: Status) -> bool {
-    matches!(status, Status::INVALID_FRAME | Status::NMS_BURST_INVALID_DATA)
+/// Whether only this frame is bad, and the stream goes on with the next one. A frame that could not be written has no result:
+/// every reader would take the next frame's for it, so that ends the network.
+pub(super) fn is_bad_frame(stream: StreamId, status: Status) -> bool {
+    matches!(stream, StreamId::Output(_)) && matches!(status, Status::INVALID_FRAME | Status::NMS_BURST_INVALID_DATA)
 }
