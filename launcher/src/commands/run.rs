@@ -121,10 +121,13 @@ fn perform(args: &RunArgs, ready: Ready) -> Result<Exit, Vec<Failure>> {
     }
     let (merged, faults) = on_stop::run(d, &ready.folder);
     if let Some(fault) = faults.into_iter().next() {
+        // The error that is told is the one that the exit code stands for.
         if exit == Exit::Ok {
             exit = fault.exit;
+            error = Some(fault);
+        } else {
+            error.get_or_insert(fault);
         }
-        error.get_or_insert(fault);
     }
     let frames = frames(&outcome);
     let seconds = tally.data_since.map_or(0.0, |t| {

@@ -7,7 +7,9 @@ use std::time::{Duration, SystemTime};
 use crate::exit::{Exit, Failure};
 use crate::spec::read::io_reason;
 
-/// Time stamps of files may lie so far behind the clock (FAT counts in two seconds).
+/// Time stamps of files lie behind the clock by the kernel's tick at most,
+const TICK: Duration = Duration::from_millis(20);
+/// or, on a file system that counts in whole seconds, by so much (FAT counts in two).
 const COARSE: Duration = Duration::from_secs(2);
 
 /// See the module. The folder is held until this is dropped.
@@ -49,7 +51,7 @@ impl RunDir {
     /// Size of a file of this run; `None`: it was not written, though one of an earlier run may be there.
     pub fn written(&self, path: &Path) -> Option<u64> {
         let meta = std::fs::metadata(path).ok()?;
-        let old = meta.modified().is_ok_and(|at| at + COARSE < self.since);
+        let old = meta.modified().is_ok_and(|at| at + lag(at) < self.since);
         (!old).then_some(meta.len())
     }
 
@@ -64,6 +66,12 @@ impl RunDir {
         all.push(last);
         all
     }
+}
+
+/// How far behind the clock a time stamp may be.
+fn lag(stamp: SystemTime) -> Duration {
+    let since = stamp.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    if since.subsec_nanos() == 0 { COARSE } else { TICK }
 }
 
 /// Where the file of an earlier attempt is kept: `log.xml` as `log.attempt1.xml`.
@@ -143,7 +151,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let put = |name: &str, old: bool| {
             let file = File::create(dir.path().join(name)).unwrap();
-            let at = SystemTime::now() - Duration::from_secs(if old { 60 } else { 0 });
+            let at = SystemTime::now() - Duration::from_millis(if old { 500 } else { 0 });
             file.set_modified(at).unwrap();
         };
         let run = RunDir::make(Some(dir.path()), "t", dir.path(), std::iter::empty()).unwrap();

@@ -20,8 +20,8 @@ pub struct Context<'a> {
     pub ready: bool,
 }
 
-/// The failure that an error message means.
-pub fn explain(error: &glib::Error, source: Option<&gst::Object>, cx: &Context<'_>) -> Failure {
+/// The failure that an error message means; `debug` is what it says to developers.
+pub fn explain(error: &glib::Error, debug: Option<&str>, source: Option<&gst::Object>, cx: &Context<'_>) -> Failure {
     let element = source.and_then(|s| s.downcast_ref::<gst::Element>());
     let factory = element
         .and_then(gst::Element::factory)
@@ -35,11 +35,14 @@ pub fn explain(error: &glib::Error, source: Option<&gst::Object>, cx: &Context<'
             .hint("install gstreamer1.0-libav, gstreamer1.0-plugins-bad or gstreamer1.0-plugins-ugly");
     }
     if let Some(((w0, h0), (w1, h1))) = cx.counters.size_change()
-        && is_format_trouble(error)
+        && is_format_trouble(error, debug)
     {
         return Failure::new(
             Exit::Failed,
-            format!("the picture changes from {w0}x{h0} to {w1}x{h1} in mid-stream, and `{factory}` cannot follow"),
+            format!(
+                "the picture changes from {w0}x{h0} to {w1}x{h1} in mid-stream, and `{factory}` cannot follow: {}",
+                one_line(error.message())
+            ),
         )
         .hint("put `videoscale ! video/x-raw,width=…,height=…` in front of it");
     }
@@ -84,6 +87,10 @@ pub fn explain(error: &glib::Error, source: Option<&gst::Object>, cx: &Context<'
     }
     if error.matches(gst::LibraryError::Settings) {
         return own(Exit::BadDescription);
+    }
+    // A library without its device, mostly.
+    if error.matches(gst::LibraryError::Init) {
+        return own(Exit::Unavailable);
     }
     own(Exit::Failed)
 }
@@ -207,12 +214,15 @@ fn device_or_file(element: Option<&gst::Element>) -> Option<String> {
         (pspec.value_type() == glib::Type::STRING)
             .then(|| element.property::<Option<String>>("device"))
             .flatten()
+            .filter(|device| !device.is_empty())
     })
 }
 
-fn is_format_trouble(error: &glib::Error) -> bool {
+fn is_format_trouble(error: &glib::Error, debug: Option<&str>) -> bool {
+    // A source says no more than that the stream failed; the flow that made it do so stands in the text for developers.
+    let unnegotiated = || debug.is_some_and(|text| text.contains("not-negotiated"));
     error.matches(gst::CoreError::Negotiation)
-        || error.matches(gst::StreamError::Failed)
+        || (error.matches(gst::StreamError::Failed) && unnegotiated())
         || error.matches(gst::StreamError::Format)
         || error.matches(gst::StreamError::WrongType)
         || error.matches(gst::StreamError::Encode)

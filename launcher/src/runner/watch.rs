@@ -249,9 +249,10 @@ impl Watch<'_> {
         }
         let gerror = message.error();
         let streams = self.found();
-        let failure = errors::explain(&gerror, message.src(), &self.context(&streams));
+        let debug = message.debug().map(|d| d.to_string());
+        let failure = errors::explain(&gerror, debug.as_deref(), message.src(), &self.context(&streams));
         let source = message.src().map(|s| s.path_string().to_string());
-        let exit = self.fail(failure, source, message.debug().map(|d| d.to_string()));
+        let exit = self.fail(failure, source, debug);
         if !self.ready || exit == Exit::CannotWrite {
             return Some(exit);
         }

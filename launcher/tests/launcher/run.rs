@@ -226,9 +226,9 @@ fn logs_are_merged_at_the_end() {
 #[test]
 fn a_log_that_cannot_be_merged_is_named() {
     let p = Place::new();
-    p.write("r/xml/a.xml", "no log");
+    p.write("junk.txt", "no log");
     p.pipeline(
-        "fakesrc num-buffers=1 ! fakesink",
+        "filesrc location=junk.txt ! filesink location=${run_dir}/xml/a.xml",
         "on_stop: [{merge-xml: {inputs: [xml/a.xml], output: all/log.xml}}]",
     );
     p.nunchi(&["run", "p.yaml", "--run-dir", "r"])

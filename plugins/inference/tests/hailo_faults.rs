@@ -177,6 +177,17 @@ fn conflicting_options_are_refused_before_the_device_is_asked() {
         &refused(&hefs.echo("echo.hef", ""), &wanted),
         &["scheduler-priority 40", "0 to 31"],
     );
+    assert!(
+        !refused(&hefs.echo("echo.hef", ""), &wanted).may_fall_back(),
+        "the settings are at fault"
+    );
+    let nowhere = EngineOptions {
+        device: "CUDA:0".to_owned(),
+        ..EngineOptions::default()
+    };
+    let error = load(&hefs.echo("echo.hef", ""), &nowhere).err().unwrap();
+    assert_names(&error, &["CUDA:0", "HAILO"]);
+    assert!(!error.may_fall_back());
 }
 
 #[test]
@@ -214,8 +225,28 @@ fn wrong_hefs_are_told_apart() {
         manifest["outputs"][0][extra] = value.into();
         hefs.json(&format!("{extra}.hef"), &manifest)
     };
+    let shaped = |name: &str, shape: [u32; 3], scale: f32| {
+        let mut manifest = echo("");
+        manifest["outputs"][0]["shape"] = json!(shape);
+        manifest["outputs"][0]["scale"] = json!(scale);
+        hefs.json(name, &manifest)
+    };
+    let pipe = hefs.path("pipe.hef");
+    assert!(
+        std::process::Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
     let cases = [
         (missing, "ModelMissing", "nothing.hef"),
+        (
+            shaped("vast.hef", [4_000_000_000, 100_000, 17], 1.0),
+            "ModelShape",
+            "at most",
+        ),
+        (shaped("large.hef", [100_000, 100_000, 1], 1.0), "ModelShape", "at most"),
         (hefs.write("empty.hef", b""), "ModelCorrupt", "empty"),
         (hefs.write("junk.hef", b"this is no network"), "ModelCorrupt", "(92)"),
         (hefs.write("start.hef", b"\x01HEF"), "ModelCorrupt", "(91)"),
@@ -235,8 +266,10 @@ fn wrong_hefs_are_told_apart() {
         kind: EngineKind::Hailo,
         ..EngineOptions::default()
     };
-    let folder = load(&folder, &hailo).err();
-    assert!(matches!(folder, Some(EngineError::ModelMissing { .. })), "{folder:?}");
+    for source in [folder, ModelSource::File(pipe), ModelSource::File("/dev/zero".into())] {
+        let error = within_bound(|| load(&source, &hailo).err());
+        assert!(matches!(error, Some(EngineError::ModelMissing { .. })), "{error:?}");
+    }
     // The device still works.
     drop(opened(&hefs.echo("echo.hef", ""), &options()));
 }

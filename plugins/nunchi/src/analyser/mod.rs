@@ -57,6 +57,7 @@ pub fn start_error(error: &EngineError) -> gst::ErrorMessage {
         EngineError::ModelCorrupt { .. } | EngineError::ModelShape { .. } => {
             gst::error_msg!(gst::ResourceError::Read, ("{error}"))
         }
+        EngineError::Conflict { .. } => gst::error_msg!(gst::LibraryError::Settings, ("{error}")),
         _ => gst::error_msg!(gst::LibraryError::Init, ("{error}")),
     }
 }

@@ -46,6 +46,8 @@ pub struct Track<T> {
 #[derive(Debug)]
 pub struct Tracker<T> {
     tracks: Vec<Track<T>>,
+    /// Ended, and not returned yet.
+    ended: Vec<Track<T>>,
     next_id: u64,
     since_detection: u32,
 }
@@ -54,6 +56,7 @@ impl<T> Default for Tracker<T> {
     fn default() -> Self {
         Self {
             tracks: Vec::new(),
+            ended: Vec::new(),
             next_id: 1,
             since_detection: 0,
         }
@@ -71,7 +74,8 @@ const KNOWN_FACE_IOU: f32 = 0.25;
 
 impl<T: Default> Tracker<T> {
     /// Takes the next frame, at `time` in nanoseconds. Returns the tracks that ended: not seen for longer than the
-    /// time-out. An error of the finder leaves the tracks as they were found so far.
+    /// time-out. An error of the finder leaves the tracks as they were found so far; those that ended before it are returned
+    /// after the next frame.
     pub fn update<F: FaceFinder>(
         &mut self,
         finder: &mut F,
@@ -79,8 +83,10 @@ impl<T: Default> Tracker<T> {
         policy: &Policy,
     ) -> Result<Vec<Track<T>>, F::Error> {
         let lost = self.follow(finder, time, policy)?;
-        let mut ended = self.take_doubles();
-        ended.extend(self.take_surplus(policy.max_faces));
+        let doubles = self.take_doubles();
+        self.ended.extend(doubles);
+        let surplus = self.take_surplus(policy.max_faces);
+        self.ended.extend(surplus);
         let visible = self.visible().count();
         self.since_detection = self.since_detection.saturating_add(1);
         let due = policy.detection_interval > 0 && self.since_detection >= policy.detection_interval;
@@ -90,17 +96,19 @@ impl<T: Default> Tracker<T> {
         }
         let timeout = policy.timeout;
         // A clock that jumped back makes the age negative: such a track stays.
-        ended.extend(
-            self.tracks
-                .extract_if(.., |t| !t.visible && time.saturating_sub(t.last_seen) > timeout),
-        );
-        Ok(ended)
+        let gone = self
+            .tracks
+            .extract_if(.., |t| !t.visible && time.saturating_sub(t.last_seen) > timeout);
+        self.ended.extend(gone);
+        Ok(std::mem::take(&mut self.ended))
     }
 
     /// Forgets everything but the numbering; returns all tracks.
     pub fn clear(&mut self) -> Vec<Track<T>> {
         self.since_detection = 0;
-        std::mem::take(&mut self.tracks)
+        let mut all = std::mem::take(&mut self.ended);
+        all.append(&mut self.tracks);
+        all
     }
 
     pub fn visible(&self) -> impl Iterator<Item = &Track<T>> {
@@ -185,9 +193,10 @@ impl<T: Default> Tracker<T> {
             if self.visible().any(|t| iou(&t.bbox, &bbox) > SAME_FACE_IOU) {
                 continue;
             }
-            let known = self.tracks.iter_mut().find(|t| {
+            let lost = self.tracks.iter_mut().filter(|t| {
                 !t.visible && time.saturating_sub(t.last_seen) <= policy.timeout && iou(&t.bbox, &bbox) > KNOWN_FACE_IOU
             });
+            let known = lost.max_by(|a, b| iou(&a.bbox, &bbox).total_cmp(&iou(&b.bbox, &bbox)));
             if let Some(track) = known {
                 track.visible = true;
                 track.mesh = mesh;
@@ -429,6 +438,7 @@ mod tests {
         let mut wide = Tracker::<()> {
             tracks: tracker.tracks,
             next_id: 3,
+            ended: Vec::new(),
             since_detection: 0,
         };
         for track in &mut wide.tracks {
@@ -461,5 +471,37 @@ mod tests {
         assert_eq!(ids(&tracker), [1]);
         assert_eq!(tracker.clear().len(), 1);
         assert!(ids(&tracker).is_empty());
+    }
+
+    #[test]
+    fn who_ended_before_a_failure_is_told_after_it() {
+        let policy = Policy {
+            detection_interval: 1,
+            ..POLICY
+        };
+        let mut scene = Scene::at(&[[100.0, 100.0, 80.0], [300.0, 100.0, 80.0]]);
+        let mut tracker = Tracker::<()>::default();
+        tracker.update(&mut scene, 0, &policy).unwrap();
+        assert_eq!(ids(&tracker), [1, 2]);
+        // Both slide onto one face, and the detector fails in the same frame.
+        tracker.tracks[1].mesh = tracker.tracks[0].mesh.clone();
+        scene.fail = true;
+        tracker.update(&mut scene, 1, &policy).unwrap_err();
+        scene.fail = false;
+        let ended = tracker.update(&mut scene, 2, &policy).unwrap();
+        assert_eq!(ended.iter().map(|t| t.id).collect::<Vec<_>>(), [2]);
+        assert!(tracker.update(&mut scene, 3, &policy).unwrap().is_empty(), "once");
+    }
+
+    #[test]
+    fn a_detector_that_sees_faces_everywhere_costs_a_bounded_time() {
+        let mut scene = Scene {
+            faces: (0..500).map(|i| [1000.0 * i as f32, 0.0, 80.0, 0.1]).collect(),
+            ..Default::default()
+        };
+        let mut tracker = Tracker::<()>::default();
+        tracker.update(&mut scene, 0, &POLICY).unwrap();
+        assert!(ids(&tracker).is_empty());
+        assert_eq!(scene.meshes, 2 * ATTEMPTS * POLICY.max_faces);
     }
 }

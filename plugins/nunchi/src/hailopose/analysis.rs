@@ -74,6 +74,7 @@ impl Analysis for PoseAnalysis {
         let poses = self.net.find(view, &settings.limits())?;
         let model = self.net.family().as_str();
         end(self.tracker.update(&poses, time.nseconds(), &settings.policy()), events);
+        self.tracker.lost_mut().for_each(|track| track.state.lose_sight());
         let mut people = Vec::new();
         for track in self.tracker.visible_mut() {
             let told = track.state.update(

@@ -62,6 +62,11 @@ impl Person {
         events
     }
 
+    /// The person is out of sight: where the points were moving to then says nothing of where they are when seen again.
+    pub fn lose_sight(&mut self) {
+        self.smoothing = Smoothing::default();
+    }
+
     /// The ends of all that was going on: the person is gone.
     pub fn finish(&mut self) -> Vec<Event> {
         let active = std::mem::take(&mut self.active);
@@ -197,6 +202,20 @@ mod tests {
         assert_eq!(said(&person.finish()), ["gesture left_hand end: Person lost"]);
         assert!(person.finish().is_empty());
         assert!(Person::default().finish().is_empty());
+    }
+
+    #[test]
+    fn who_was_out_of_sight_is_not_where_they_were_going() {
+        let mut person = Person::default();
+        let at = |person: &mut Person, x: f32| {
+            person.update(&points((x, 210.0), 0.0), 0.4, true, &Thresholds::default());
+            person.points[9].x
+        };
+        (0..30).for_each(|step| {
+            at(&mut person, 100.0 + 5.0 * step as f32);
+        });
+        person.lose_sight();
+        assert_eq!(at(&mut person, 400.0), 400.0);
     }
 
     #[test]

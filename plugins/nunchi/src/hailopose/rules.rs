@@ -266,10 +266,10 @@ fn read<const N: usize>(
     thresholds: &Thresholds,
 ) -> Option<(f64, [[f64; 2]; N])> {
     let points = used.map(|index| points[index]);
-    // False as well for what is not a number.
+    // False as well for what is not a number. A point that is not seen has no confidence, whatever the threshold.
     let sure = points
         .iter()
-        .all(|p| p.confidence >= thresholds.confidence && p.x.is_finite() && p.y.is_finite());
+        .all(|p| p.confidence > 0.0 && p.confidence >= thresholds.confidence && p.x.is_finite() && p.y.is_finite());
     let least = points.iter().map(|p| p.confidence).fold(1.0, f32::min);
     sure.then(|| (f64::from(least), points.map(|p| [f64::from(p.x), f64::from(p.y)])))
 }

@@ -298,6 +298,28 @@ fn nothing_is_detected_on_zeros_and_on_one_spot() {
 }
 
 #[test]
+fn points_that_are_not_seen_take_no_part_at_any_threshold() {
+    let thresholds = Thresholds {
+        confidence: 0.0,
+        ..Thresholds::default()
+    };
+    // Hands beside the eyes, and nothing of it seen.
+    let raised = with(&[(LEFT_WRIST, 210.0, 50.0), (RIGHT_WRIST, 190.0, 50.0)]);
+    let verdicts = Body::default().judge(&seen(&raised, 0.95), &thresholds);
+    for verdict in [
+        &verdicts.body_tilt,
+        &verdicts.head_tilt,
+        &verdicts.distance,
+        &verdicts.gesture,
+    ] {
+        assert!(!verdict.detected, "{verdict:?}");
+        assert_eq!(verdict.label, Verdict::UNKNOWN);
+    }
+    // What is seen counts, however unsure.
+    assert!(Body::default().judge(&seen(&raised, 0.0), &thresholds).gesture.detected);
+}
+
+#[test]
 fn a_trunk_or_a_side_without_length_is_silent_and_leaves_the_longest() {
     let mut body = Body::default();
     body.judge(&upright(), &Thresholds::default());

@@ -5,6 +5,8 @@ use nunchi_inference::pose::Pose;
 
 /// A pose must be at least this like the last one of a track to be the same person.
 const LEAST_LIKENESS: f32 = 0.3;
+/// Lost tracks that are remembered: a network that sees people in noise leaves some in each frame.
+const MOST_LOST: usize = 64;
 /// Least number of shared points that say something of how a body moved.
 const LEAST_POINTS: usize = 3;
 
@@ -85,9 +87,19 @@ impl<T: Default> Tracker<T> {
             self.next_id += 1;
         }
         let timeout = policy.timeout;
-        self.tracks
+        let mut ended: Vec<Track<T>> = self
+            .tracks
             .extract_if(.., |t| !t.visible && time.saturating_sub(t.last_seen) > timeout)
-            .collect()
+            .collect();
+        let lost = self.tracks.iter().filter(|t| !t.visible).count();
+        let mut surplus = lost.saturating_sub(MOST_LOST);
+        // The oldest stand first.
+        ended.extend(self.tracks.extract_if(.., |t| {
+            let ends = surplus > 0 && !t.visible;
+            surplus -= usize::from(ends);
+            ends
+        }));
+        ended
     }
 
     /// Forgets everything but the numbering; returns all tracks.
@@ -101,6 +113,11 @@ impl<T: Default> Tracker<T> {
 
     pub fn visible_mut(&mut self) -> impl Iterator<Item = &mut Track<T>> {
         self.tracks.iter_mut().filter(|t| t.visible)
+    }
+
+    /// Those lost a moment ago.
+    pub fn lost_mut(&mut self) -> impl Iterator<Item = &mut Track<T>> {
+        self.tracks.iter_mut().filter(|t| !t.visible)
     }
 }
 
@@ -164,6 +181,26 @@ mod tests {
             assert!(tracker.update(&poses, step * 10, &POLICY).is_empty());
             assert_eq!(seen(&tracker), [(1, moved), (2, 600.0 - moved)]);
         }
+    }
+
+    #[test]
+    fn false_people_in_every_frame_are_not_remembered_without_end() {
+        let mut tracker = Tracker::<()>::default();
+        let forever = Policy {
+            timeout: u64::MAX,
+            ..POLICY
+        };
+        let mut ended = Vec::new();
+        for step in 0..300 {
+            let found = [person(1000.0 * step as f32, 0.0)];
+            ended.extend(tracker.update(&found, step, &forever).into_iter().map(|t| t.id));
+            assert!(tracker.tracks.len() <= MOST_LOST + 1);
+        }
+        assert_eq!(
+            ended,
+            (1..300 - MOST_LOST as u64).collect::<Vec<_>>(),
+            "the oldest first"
+        );
     }
 
     #[test]

@@ -33,15 +33,22 @@ pub struct Region {
     pub attributes: Vec<Attribute>,
 }
 
-/// Attaches a region and returns its id, which is unique in the buffer.
-pub fn append(buffer: &mut gst::BufferRef, region: &Region, frame: (u32, u32)) -> i32 {
-    let id = buffer
+/// One above those that are taken, or the lowest that is free where another element took the highest.
+fn free_id(buffer: &gst::BufferRef) -> i32 {
+    let taken: Vec<i32> = buffer
         .iter_meta::<gst_video::VideoRegionOfInterestMeta>()
         .map(|m| m.id())
-        .max()
-        .unwrap_or(-1)
-        .max(-1)
-        + 1;
+        .collect();
+    let highest = taken.iter().copied().max().unwrap_or(-1).max(-1);
+    highest
+        .checked_add(1)
+        .or_else(|| (0..i32::MAX).find(|id| !taken.contains(id)))
+        .unwrap_or(0)
+}
+
+/// Attaches a region and returns its id, which is unique in the buffer.
+pub fn append(buffer: &mut gst::BufferRef, region: &Region, frame: (u32, u32)) -> i32 {
+    let id = free_id(buffer);
     let (x, y, w, h) = region.rect;
     let (fw, fh) = (f64::from(frame.0.max(1)), f64::from(frame.1.max(1)));
     let mut meta = gst_video::VideoRegionOfInterestMeta::add(buffer, region.label, region.rect);
