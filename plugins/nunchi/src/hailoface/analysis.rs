@@ -64,8 +64,9 @@ impl Analysis for FaceAnalysis {
         self.net.note()
     }
 
-    fn analyse(
+    fn finish(
         &mut self,
+        _slot: usize,
         view: &FrameView<'_>,
         time: gst::ClockTime,
         settings: &Settings,

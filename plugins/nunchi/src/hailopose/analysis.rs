@@ -22,6 +22,9 @@ use nunchi_inference::{
 
 /// The `roi_type` of our regions.
 const LABEL: &str = "person";
+/// Frames in flight behind a live source where the user leaves it to us: while one is inferred the next one is made ready, and
+/// it costs the latency of one frame.
+const LIVE_DEPTH: usize = 2;
 
 /// The network and the people who are followed.
 pub struct PoseAnalysis {
@@ -64,14 +67,34 @@ impl Analysis for PoseAnalysis {
         self.net.note()
     }
 
-    fn analyse(
+    fn set_depth(&mut self, live: bool, settings: &Settings) -> usize {
+        let wanted = match settings.frames_in_flight as usize {
+            // The processor that would make the next frame ready is busy with this one.
+            _ if self.net.engine() != EngineKind::Hailo => 1,
+            0 if live => LIVE_DEPTH,
+            wanted => wanted,
+        };
+        self.net.set_slots(wanted)
+    }
+
+    fn submit(&mut self, slot: usize, view: &FrameView<'_>) -> Result<(), EngineError> {
+        self.net.submit(slot, view)
+    }
+
+    fn is_complete(&mut self, slot: usize) -> bool {
+        self.net.is_complete(slot)
+    }
+
+    fn finish(
         &mut self,
+        slot: usize,
         view: &FrameView<'_>,
         time: gst::ClockTime,
         settings: &Settings,
         events: &mut Pending,
     ) -> Result<Vec<Found>, EngineError> {
-        let poses = self.net.find(view, &settings.limits())?;
+        let size = (view.width(), view.height());
+        let poses = self.net.finish(slot, size, &settings.limits())?;
         let model = self.net.family().as_str();
         end(self.tracker.update(&poses, time.nseconds(), &settings.policy()), events);
         let mut people = Vec::new();
@@ -82,7 +105,7 @@ impl Analysis for PoseAnalysis {
                 settings.smoothing,
                 &settings.thresholds,
             );
-            let index = describe(track, model, (view.width(), view.height())).map(|person| {
+            let index = describe(track, model, size).map(|person| {
                 people.push(person);
                 people.len() - 1
             });
@@ -102,6 +125,7 @@ impl Analysis for PoseAnalysis {
     }
 
     fn reset(&mut self) {
+        self.net.clear();
         self.tracker.clear();
     }
 }
