@@ -241,6 +241,9 @@ pub enum EngineError {
     },
     #[error("inference with {engine} failed: {reason}")]
     Inference { engine: EngineKind, reason: String },
+    /// Tensors that came with a frame, from another element.
+    #[error("{what}; {remedy}")]
+    Tensors { what: String, remedy: String },
     /// The network gives this from now on, whatever is asked of it.
     #[error("the device of engine {engine} was lost: {reason}; restart, or use fallback=cpu to go on without it")]
     DeviceLost { engine: EngineKind, reason: String },

@@ -88,10 +88,7 @@ impl PoseNet {
     /// The same for a network that is loaded already; `model` is its name in messages.
     pub fn over(network: Box<dyn Network>, model: &str) -> Result<Self, EngineError> {
         let decoder = Decoder::new(network.inputs(), network.outputs()).ok_or_else(|| {
-            let text = |infos: &[TensorInfo]| {
-                let shapes = infos.iter().map(|info| format!("{}{:?}", info.name, info.shape));
-                shapes.collect::<Vec<_>>().join(", ")
-            };
+            let text = TensorInfo::list;
             EngineError::ModelShape {
                 model: model.to_owned(),
                 expected: Decoder::EXPECTED.to_owned(),

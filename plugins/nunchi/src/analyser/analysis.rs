@@ -1,14 +1,27 @@
 //! What an element adds to the way of a frame.
 
 use super::{
-    Options,
+    Engine, Options,
     attach::{Found, Pending},
 };
 use nunchi_events::Event;
-use nunchi_inference::{
-    engine::{EngineError, EngineKind},
-    frame::FrameView,
-};
+use nunchi_inference::{engine::EngineError, frame::FrameView};
+
+/// A frame that is read.
+pub struct Frame<'a> {
+    pub view: &'a FrameView<'a>,
+    /// Where it lies, with what others have attached.
+    pub buffer: &'a gst::BufferRef,
+    /// Running time.
+    pub time: gst::ClockTime,
+}
+
+impl Frame<'_> {
+    /// Width and height in pixels.
+    pub fn size(&self) -> (u32, u32) {
+        (self.view.width(), self.view.height())
+    }
+}
 
 /// Networks, and what is remembered of the objects that they find.
 ///
@@ -32,7 +45,7 @@ pub trait Analysis: Send {
     fn move_to_cpu(&mut self, settings: &Self::Settings) -> Result<(), EngineError>;
 
     /// What really runs the networks.
-    fn engine(&self) -> (EngineKind, String);
+    fn engine(&self) -> (Engine, String);
 
     /// What is worth a warning at start.
     fn note(&self) -> Option<String>;
@@ -56,13 +69,12 @@ pub trait Analysis: Send {
         true
     }
 
-    /// Reads the frame at `time`, which was submitted in `slot`. Adds to `events` what began, goes on or ended; what was added
+    /// Reads the frame that was submitted in `slot`. Adds to `events` what began, goes on or ended; what was added
     /// before an error goes with the next frame, without its object.
     fn finish(
         &mut self,
         slot: usize,
-        view: &FrameView<'_>,
-        time: gst::ClockTime,
+        frame: &Frame<'_>,
         settings: &Self::Settings,
         events: &mut Pending,
     ) -> Result<Vec<Found>, EngineError>;

@@ -9,7 +9,7 @@ mod options;
 pub mod property;
 mod runner;
 
-pub use analysis::{Analysis, with_track};
+pub use analysis::{Analysis, Frame, with_track};
 pub use attach::{Found, Pending};
 pub use engine::{AnalyticsMeta, Engine, Fallback, NvdsMeta, Precision};
 pub use options::Options;

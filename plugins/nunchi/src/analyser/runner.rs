@@ -2,7 +2,7 @@
 
 use super::{
     Engine, Fallback, Options,
-    analysis::Analysis,
+    analysis::{Analysis, Frame},
     attach::{Findings, Pending, attach},
     start_error,
 };
@@ -164,16 +164,16 @@ impl<A: Analysis> Runner<A> {
             }
             result => (result.map_err(|e| start_error(&e))?, None),
         };
-        let (kind, device) = analysis.engine();
+        let (engine, device) = analysis.engine();
         let moved = missing.is_some();
         let note = missing.or_else(|| analysis.note());
         let message = gst::Structure::builder("nunchi-engine")
             .field("element", element.name().as_str())
-            .field("engine", kind.as_str())
+            .field("engine", engine.nick())
             .field("device", &device)
             .build();
         *lock(&self.facts) = Facts {
-            used: Some((kind.into(), device)),
+            used: Some((engine, device)),
             ..Default::default()
         };
         *lock(&self.streaming) = Some(Streaming {
@@ -480,9 +480,14 @@ impl<A: Analysis> Runner<A> {
             Work::Lost(buffer) => return Some((buffer, Ok(None))),
         };
         let found = with_view(&frame, |view| {
+            let frame = Frame {
+                view,
+                buffer: frame.buffer(),
+                time,
+            };
             streaming
                 .analysis
-                .finish(slot, view, time, settings, &mut streaming.pending)
+                .finish(slot, &frame, settings, &mut streaming.pending)
         });
         let buffer = frame.into_buffer();
         let objects = match found {
@@ -525,8 +530,7 @@ impl<A: Analysis> Runner<A> {
             streaming.moved = true;
             streaming.under_way = streaming.under_way.drain(..).map(Passing::lost).collect();
             streaming.set_depth(settings);
-            let (kind, device) = streaming.analysis.engine();
-            lock(&self.facts).used = Some((kind.into(), device));
+            lock(&self.facts).used = Some(streaming.analysis.engine());
             return (Severity::Moved, error.to_string());
         }
         // Of a device that is lost nothing more comes.
