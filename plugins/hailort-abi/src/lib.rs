@@ -240,6 +240,20 @@ impl Default for VStreamInfo {
     }
 }
 
+/// `hailo_tensor_metadata_t`, which stock GStreamer elements tell of a tensor from 4.22 on. `shape` is a union as in
+/// [`VStreamInfo`], of the 4.21 kind.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct TensorMetadata {
+    pub name: [c_char; NAME],
+    /// One of [`format_type`].
+    pub kind: u32,
+    /// Not 0 for a list of boxes.
+    pub is_nms: u8,
+    pub shape: [u32; 4],
+    pub quant_info: QuantInfo,
+}
+
 /// `hailo_network_group_info_t`
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
@@ -298,6 +312,8 @@ const _: () = {
     assert!(size_of::<VStreamParamsByName>() == 156);
     assert!(size_of::<VStreamInfo>() == 436);
     assert!(std::mem::offset_of!(VStreamInfo, quant_info) == 420);
+    assert!(size_of::<TensorMetadata>() == 168);
+    assert!(std::mem::offset_of!(TensorMetadata, shape) == 136);
     assert!(size_of::<ConfigureParams>() == 84_488);
     assert!(std::mem::offset_of!(GroupParams, batch_size) == 128);
 };

@@ -9,15 +9,11 @@
 #[path = "../tests/common/hailo.rs"]
 mod double;
 
-use std::ffi::CString;
-use std::os::unix::ffi::OsStrExt;
+#[path = "common/yardstick.rs"]
+mod yardstick;
+
 use std::process::Command;
 use std::time::Instant;
-
-use hailort_abi::{
-    Api, ConfigureParams, Hef, InputVStream, NetworkGroup, OutputVStream, UNIQUE, VDevice, VDeviceParams,
-    VStreamParamsByName, format_type,
-};
 
 const BEHAVIOUR: &str = "latency=20,flight=4";
 const FRAMES: u32 = 400;
@@ -32,7 +28,7 @@ fn main() {
     }
     let hefs = double::Hefs::new();
     hefs.echo("echo.hef", BEHAVIOUR);
-    let own = per_second(|| own_loop(&hefs));
+    let own = per_second(|| yardstick::run(&double::double(), &hefs.path("echo.hef"), FRAMES));
     println!("{BEHAVIOUR}, {FRAMES} frames");
     println!("{:<22} {:>9} {:>7}", "", "frames/s", "share");
     println!("{:<22} {own:>9.1} {:>6.1}%", "the double itself", 100.0);
@@ -52,69 +48,4 @@ fn per_second(run: impl FnOnce()) -> f64 {
     let start = Instant::now();
     run();
     f64::from(FRAMES) / start.elapsed().as_secs_f64()
-}
-
-/// One thread writes as fast as the device takes frames, one reads.
-fn own_loop(hefs: &double::Hefs) {
-    let name = CString::new(hefs.path("echo.hef").as_os_str().as_bytes()).expect("no zero in the path");
-    // SAFETY: the double, called in HailoRT's order with valid pointers; the threads end before the streams are released.
-    unsafe {
-        let library = libloading::Library::new(double::double()).expect("the double");
-        let api = Api::load(|symbol| library.get::<*const _>(symbol).map(|symbol| *symbol)).expect("all functions");
-        let mut params = std::mem::zeroed::<VDeviceParams>();
-        (api.hailo_init_vdevice_params)(&mut params).ok().expect("defaults");
-        params.group_id = UNIQUE.as_ptr();
-        let (mut device, mut hef, mut group) = (VDevice::NULL, Hef::NULL, [NetworkGroup::NULL; 8]);
-        (api.hailo_create_vdevice)(&mut params, &mut device)
-            .ok()
-            .expect("a device");
-        (api.hailo_create_hef_file)(&mut hef, name.as_ptr())
-            .ok()
-            .expect("a HEF");
-        let mut params = Box::<ConfigureParams>::new_zeroed().assume_init();
-        (api.hailo_init_configure_params_by_vdevice)(hef, device, &mut *params)
-            .ok()
-            .expect("parameters");
-        (api.hailo_configure_vdevice)(device, hef, &mut *params, group.as_mut_ptr(), &mut 8)
-            .ok()
-            .expect("a group");
-        let mut params = VStreamParamsByName::default();
-        let (mut input, mut output) = (InputVStream::NULL, OutputVStream::NULL);
-        (api.hailo_make_input_vstream_params)(group[0], false, format_type::AUTO, &mut params, &mut 1)
-            .ok()
-            .expect("input");
-        (api.hailo_create_input_vstreams)(group[0], &params, 1, &mut input)
-            .ok()
-            .expect("input");
-        (api.hailo_make_output_vstream_params)(group[0], false, format_type::FLOAT32, &mut params, &mut 1)
-            .ok()
-            .expect("output");
-        (api.hailo_create_output_vstreams)(group[0], &params, 1, &mut output)
-            .ok()
-            .expect("output");
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                for frame in 0..FRAMES {
-                    let bytes = frame.to_le_bytes();
-                    (api.hailo_vstream_write_raw_buffer)(input, bytes.as_ptr().cast(), 4)
-                        .ok()
-                        .expect("written");
-                }
-            });
-            let mut values = [0.0f32; 4];
-            for _ in 0..FRAMES {
-                (api.hailo_vstream_read_raw_buffer)(output, values.as_mut_ptr().cast(), 16)
-                    .ok()
-                    .expect("read");
-            }
-        });
-        for status in [
-            (api.hailo_release_output_vstreams)(&output, 1),
-            (api.hailo_release_input_vstreams)(&input, 1),
-            (api.hailo_release_hef)(hef),
-            (api.hailo_release_vdevice)(device),
-        ] {
-            status.ok().expect("released");
-        }
-    }
 }

@@ -5,7 +5,8 @@ mod common;
 use std::path::Path;
 
 use common::hailo::{BEHAVIOUR, Hefs, LIBRARY, double};
-use common::{Frame, PORTRAITS, Picture, in_a_process};
+use common::process::in_a_process;
+use common::{Frame, PORTRAITS, Picture};
 use nunchi_inference::engine::{EngineError, EngineKind, EngineOptions, ModelSource};
 use nunchi_inference::face::{EMOTIONS, FaceModels, FaceNet, Roi};
 use nunchi_inference::frame::{Matrix, PixelFormat, Range};

@@ -10,10 +10,11 @@ use common::hailo::{
     BEHAVIOUR, Hefs, LIBRARY, detector, double, echo, eventually, floats, handles, hasty, open, opened, options,
     receive, refused, send, stream, threads,
 };
-use common::in_a_process;
+use common::process::in_a_process;
 use nunchi_inference::engine::hailo::{HailoOptions, StreamFormat, describe_hef};
 use nunchi_inference::engine::{
-    DataType, EngineError, EngineKind, EngineOptions, Layout, ModelSource, TensorRef, load, probe, read_detections,
+    DataType, EngineError, EngineKind, EngineOptions, Layout, ModelSource, Network, TensorRef, load, probe,
+    read_detections,
 };
 use nunchi_inference::models;
 use serde_json::json;
@@ -202,6 +203,56 @@ fn frames_in_flight_hide_the_latency() {
     let (one, four) = (time(1), time(4));
     assert!(one >= Duration::from_millis(800), "{one:?}");
     assert!(four < one / 2, "{four:?} with four in flight, {one:?} with one");
+}
+
+#[test]
+fn a_result_is_known_to_be_there_before_it_is_fetched() {
+    if !on_the_double("a_result_is_known_to_be_there_before_it_is_fetched", "") {
+        return;
+    }
+    let hefs = Hefs::new();
+    let mut network = opened(&hefs.echo("echo.hef", "latency=100,flight=1,short@1"), &options());
+    network.set_slots(3).unwrap();
+    for slot in 0..3 {
+        send(&mut *network, slot, slot as u32).unwrap();
+    }
+    assert!(!network.is_complete(0) && !network.is_complete(2));
+    let wait = |network: &mut dyn Network, slot| {
+        let start = Instant::now();
+        while !network.is_complete(slot) {
+            assert!(start.elapsed() < Duration::from_secs(10), "no result");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    };
+    wait(&mut *network, 0);
+    assert!(!network.is_complete(2), "it comes 200 ms later");
+    network.complete(0, Duration::ZERO).unwrap();
+    wait(&mut *network, 1);
+    assert!(
+        network.complete(1, Duration::ZERO).is_err(),
+        "a bad frame is complete too"
+    );
+    network.finish(2).unwrap();
+    assert!(network.finish(2).is_err(), "nothing was submitted");
+}
+
+#[test]
+fn by_itself_the_engine_takes_as_many_slots_as_keep_the_device_busy() {
+    if !on_the_double("by_itself_the_engine_takes_as_many_slots_as_keep_the_device_busy", "") {
+        return;
+    }
+    let hefs = Hefs::new();
+    let hef = hefs.echo("echo.hef", "");
+    let slots = |batch_size, scheduler_threshold| {
+        let asked = HailoOptions {
+            batch_size,
+            scheduler_threshold,
+            ..options()
+        };
+        opened(&hef, &asked).set_slots(0).unwrap()
+    };
+    assert_eq!((slots(0, 0), slots(16, 0), slots(1, 12)), (8, 16, 12));
+    assert_eq!(slots(64, 0), 32, "there is a bound");
 }
 
 #[test]
@@ -436,7 +487,7 @@ fn slots_follow_the_rules_of_every_engine() {
     assert!(network.output(9, 0).is_err() && network.output(0, 9).is_err());
     assert!(network.submit(9).is_err());
     assert!(network.input(0, 0).unwrap().f32().is_err(), "it takes bytes");
-    assert_eq!(network.set_slots(0).unwrap(), 1);
+    assert_eq!(network.set_slots(0).unwrap(), 8);
     assert_eq!(network.set_slots(1_000).unwrap(), 32);
     send(&mut *network, 5, 77).unwrap();
     assert!(network.submit(5).is_err());

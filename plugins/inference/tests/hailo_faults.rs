@@ -8,7 +8,7 @@ use common::hailo::{
     BEHAVIOUR, Hefs, LIBRARY, detector, double, echo, eventually, handles, hasty, open, opened, options, receive,
     refused, send, stream, threads,
 };
-use common::in_a_process;
+use common::process::in_a_process;
 use nunchi_inference::engine::hailo::HailoOptions;
 use nunchi_inference::engine::{EngineError, EngineKind, EngineOptions, ModelSource, load, probe, read_detections};
 use nunchi_inference::models;
@@ -417,6 +417,28 @@ fn one_late_network_does_not_take_the_device_from_the_others() {
     assert!(within_bound(|| stream(&mut *late, 1)).1.is_some());
     drop(late);
     assert_eq!(stream(&mut *other, 3), (vec![0, 1, 2], None));
+}
+
+#[test]
+fn what_was_done_before_the_loss_is_still_given() {
+    if !on_the_double("what_was_done_before_the_loss_is_still_given", "") {
+        return;
+    }
+    let hefs = Hefs::new();
+    for fault in ["timeout@2", "hang@2"] {
+        let mut network = opened(&hefs.echo("echo.hef", fault), &hasty());
+        network.set_slots(4).unwrap();
+        for slot in 0..4 {
+            send(&mut *network, slot, slot as u32).unwrap();
+        }
+        for slot in 0..2 {
+            network.finish(slot).unwrap();
+        }
+        let error = within_bound(|| network.finish(2)).unwrap_err();
+        assert!(matches!(error, EngineError::DeviceLost { .. }), "{fault}: {error}");
+        assert!(network.is_complete(3), "nothing comes that could be waited for");
+        assert_eq!(network.finish(3).unwrap_err(), error);
+    }
 }
 
 #[test]

@@ -266,6 +266,9 @@ pub enum EngineError {
     },
     #[error("inference with {engine} failed: {reason}")]
     Inference { engine: EngineKind, reason: String },
+    /// Tensors that came with a frame, from another element.
+    #[error("{what}; {remedy}")]
+    Tensors { what: String, remedy: String },
     /// The network gives this for all that is submitted from now on.
     #[error("the device of engine {engine} was lost: {reason}; restart, or use fallback=cpu to go on without it")]
     DeviceLost { engine: EngineKind, reason: String },
@@ -313,7 +316,8 @@ pub trait Network: Send {
     /// How many requests can be in flight. Never 0.
     fn slots(&self) -> usize;
 
-    /// Asks for `count` slots and returns how many there are now. Engines without a queue stay at 1.
+    /// Asks for `count` slots, 0 for as many as keep the engine busy, and returns how many there are now. Engines without a
+    /// queue stay at 1.
     fn set_slots(&mut self, count: usize) -> Result<usize, EngineError> {
         let _ = count;
         Ok(self.slots())
@@ -331,10 +335,22 @@ pub trait Network: Send {
     /// Output tensor `index` of `slot`, read in place. Valid after [`complete`](Self::complete).
     fn output(&self, slot: usize, index: usize) -> Result<TensorRef<'_>, EngineError>;
 
-    /// Submit and complete.
+    /// Whether the inference of `slot` has ended, well or not: then [`complete`](Self::complete) does not wait. Ask while it
+    /// is in flight.
+    fn is_complete(&mut self, slot: usize) -> bool {
+        let _ = slot;
+        true
+    }
+
+    /// As [`complete`](Self::complete), with the bound of the engine: a device that owes the result for longer is lost.
+    fn finish(&mut self, slot: usize) -> Result<(), EngineError> {
+        self.complete(slot, INFER_TIMEOUT)
+    }
+
+    /// Submit and finish.
     fn infer(&mut self, slot: usize) -> Result<(), EngineError> {
         self.submit(slot)?;
-        self.complete(slot, INFER_TIMEOUT)
+        self.finish(slot)
     }
 }
 
@@ -536,7 +552,11 @@ impl Network for Fallback {
         self.inner.output(slot, index)
     }
 
-    fn infer(&mut self, slot: usize) -> Result<(), EngineError> {
-        self.inner.infer(slot)
+    fn is_complete(&mut self, slot: usize) -> bool {
+        self.inner.is_complete(slot)
+    }
+
+    fn finish(&mut self, slot: usize) -> Result<(), EngineError> {
+        self.inner.finish(slot)
     }
 }

@@ -269,6 +269,9 @@ impl Network for OpenVino {
     }
 
     fn set_slots(&mut self, count: usize) -> Result<usize, EngineError> {
+        if self.slots.iter().any(|slot| slot.in_flight) {
+            return Err(failed("the number of slots cannot change with frames in flight"));
+        }
         while self.slots.len() < count {
             self.slots.push(slot(&self.compiled)?);
         }
@@ -285,17 +288,38 @@ impl Network for OpenVino {
         tensor.get_data_mut().map(TensorMut::F32).map_err(inference)
     }
 
+    /// A single slot runs here, on the calling thread where one thread suffices: that saves two thread switches.
     fn submit(&mut self, slot: usize) -> Result<(), EngineError> {
+        let alone = self.slots.len() == 1;
         let slot = self.idle_slot(slot)?;
-        slot.request.infer_async().map_err(inference)?;
+        let started = if alone {
+            slot.request.infer()
+        } else {
+            slot.request.infer_async()
+        };
+        started.map_err(inference)?;
         slot.in_flight = true;
         Ok(())
     }
 
+    fn is_complete(&mut self, slot: usize) -> bool {
+        let alone = self.slots.len() == 1;
+        let ended = |slot: &mut Slot| match slot.request.wait(0) {
+            Err(error) => error.kind != InferenceErrorKind::ResultNotReady,
+            Ok(()) => true,
+        };
+        alone || self.slot(slot).is_ok_and(ended)
+    }
+
     fn complete(&mut self, slot: usize, timeout: Duration) -> Result<(), EngineError> {
+        let alone = self.slots.len() == 1;
         let slot = self.slot(slot)?;
         if !slot.in_flight {
             return Err(failed("nothing was submitted"));
+        }
+        if alone {
+            slot.in_flight = false;
+            return Ok(());
         }
         match slot
             .request
@@ -322,11 +346,6 @@ impl Network for OpenVino {
         }
         let tensor = slot.outputs.get(index).ok_or_else(|| failed("no such output"))?;
         tensor.get_data().map(TensorRef::F32).map_err(inference)
-    }
-
-    /// Runs on the calling thread where one thread suffices, which saves two thread switches.
-    fn infer(&mut self, slot: usize) -> Result<(), EngineError> {
-        self.idle_slot(slot)?.request.infer().map_err(inference)
     }
 }
 

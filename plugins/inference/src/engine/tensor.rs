@@ -87,6 +87,12 @@ impl TensorInfo {
         }
     }
 
+    /// Names and shapes of several, for messages.
+    pub fn list(infos: &[Self]) -> String {
+        let one = |info: &Self| format!("{}{:?}", info.name, info.shape);
+        infos.iter().map(one).collect::<Vec<_>>().join(", ")
+    }
+
     /// Number of elements.
     pub fn len(&self) -> usize {
         self.shape.iter().product()

@@ -2,8 +2,9 @@
 
 use super::model::{Family, Model};
 use super::{Detection, blazeface, lightface, scrfd};
-use crate::engine::{EngineError, EngineOptions, ModelSource, Network};
+use crate::engine::{EngineError, EngineOptions, ModelSource, Network, TensorInfo};
 use crate::frame::FrameView;
+use crate::pose::grid::Values;
 use crate::preprocess::{Channels, Sampling, Scaling};
 
 const BLAZEFACE: Family = Family {
@@ -49,6 +50,34 @@ enum Decoder {
     BlazeFace(blazeface::Decoder),
     Scrfd(scrfd::Decoder),
     LightFace(lightface::Decoder),
+}
+
+/// Faces in a frame of `size` pixels that another element has put through an SCRFD, letterboxed where it is not the network's
+/// input itself: from its outputs, in any order. Scores and overlap as in [`FaceNet::detect`](super::FaceNet::detect). An error
+/// where they are not those of that network.
+pub fn detections(
+    outputs: &[(&TensorInfo, Values<'_>)],
+    size: (u32, u32),
+    threshold: f32,
+    iou: f32,
+) -> Result<Vec<Detection>, EngineError> {
+    let infos: Vec<TensorInfo> = outputs.iter().map(|(info, _)| (*info).clone()).collect();
+    let order = SCRFD.order(&infos).ok_or_else(|| EngineError::Tensors {
+        what: format!("the tensors are not those of a detector: {}", TensorInfo::list(&infos)),
+        remedy: format!("use a network of {}", SCRFD.text()),
+    })?;
+    let floats = |&index: &usize| {
+        let (info, values) = &outputs[index];
+        (0..info.len()).map(|at| values.get(at)).collect()
+    };
+    let floats: Vec<Vec<f32>> = order.iter().map(floats).collect();
+    let heads = std::array::from_fn(|stride| scrfd::Head {
+        scores: &floats[3 * stride],
+        boxes: &floats[3 * stride + 1],
+        keypoints: &floats[3 * stride + 2],
+    });
+    let (_, letterbox) = Sampling::letterbox(size, scrfd::INPUT);
+    Ok(scrfd::Decoder::default().decode(&heads, &letterbox, threshold, iou))
 }
 
 /// A loaded detector.

@@ -19,6 +19,7 @@ use crate::preprocess::{Channels, Sampling, Scaling};
 use detector::Detector;
 use model::{Family, Model};
 
+pub use detector::detections;
 pub use names::{BLENDSHAPE_NAMES, EMOTIONS};
 pub use roi::Roi;
 

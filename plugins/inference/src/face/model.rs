@@ -14,8 +14,8 @@ pub(super) struct Family {
 }
 
 impl Family {
-    /// Where the outputs stand in the network's order; `None` for another network.
-    fn order(&self, network: &dyn Network) -> Option<Vec<usize>> {
+    /// The order of a network's outputs; `None` for another network.
+    fn order_in(&self, network: &dyn Network) -> Option<Vec<usize>> {
         let [input] = network.inputs() else { return None };
         let mut wanted = self.input.1.to_vec();
         if input.layout == Layout::Nhwc && wanted.len() == 4 {
@@ -24,16 +24,19 @@ impl Family {
         if significant(&input.shape) != significant(&wanted) {
             return None;
         }
+        self.order(network.outputs())
+    }
+
+    /// Where the outputs stand among these; `None` where one is missing.
+    pub fn order(&self, outputs: &[TensorInfo]) -> Option<Vec<usize>> {
         let place = |(_, shape): &(&str, &[usize])| {
-            network
-                .outputs()
-                .iter()
-                .position(|info| significant(&info.shape) == significant(shape))
+            let fits = |info: &TensorInfo| significant(&info.shape) == significant(shape);
+            outputs.iter().position(fits)
         };
         self.outputs.iter().map(place).collect()
     }
 
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         let one = |(name, shape): &(&str, &[usize])| format!("{name}{shape:?}");
         let outputs: Vec<String> = self.outputs.iter().map(one).collect();
         format!("{} -> {}", one(&self.input), outputs.join(", "))
@@ -64,14 +67,11 @@ impl Model {
         let found = families
             .iter()
             .enumerate()
-            .find_map(|(index, family)| Some((index, family.order(&*network)?)));
+            .find_map(|(index, family)| Some((index, family.order_in(&*network)?)));
         if let Some((index, order)) = found {
             return Ok((Self { network, order }, index));
         }
-        let text = |infos: &[TensorInfo]| {
-            let all: Vec<String> = infos.iter().map(|i| format!("{}{:?}", i.name, i.shape)).collect();
-            all.join(", ")
-        };
+        let text = TensorInfo::list;
         let expected: Vec<String> = families.iter().map(Family::text).collect();
         Err(EngineError::ModelShape {
             model: source.to_string(),

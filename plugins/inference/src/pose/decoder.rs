@@ -48,7 +48,7 @@ pub struct Decoder {
 
 impl Decoder {
     /// The networks that are understood, for error messages.
-    pub(super) const EXPECTED: &'static str = "one picture -> [1,1,17,3] (MoveNet), heat maps [h,w,17] (ViTPose), or boxes [h,w,64], \
+    pub const EXPECTED: &'static str = "one picture -> [1,1,17,3] (MoveNet), heat maps [h,w,17] (ViTPose), or boxes [h,w,64], \
                                                scores [h,w,1] and points [h,w,51] of strides 8, 16 and 32, or [1,56,n] (YOLOv8 pose)";
 
     /// What reads the outputs of a network with these tensors; `None` where nothing here does.

@@ -88,10 +88,7 @@ impl PoseNet {
     /// The same for a network that is loaded already; `model` is its name in messages.
     pub fn over(network: Box<dyn Network>, model: &str) -> Result<Self, EngineError> {
         let decoder = Decoder::new(network.inputs(), network.outputs()).ok_or_else(|| {
-            let text = |infos: &[TensorInfo]| {
-                let shapes = infos.iter().map(|info| format!("{}{:?}", info.name, info.shape));
-                shapes.collect::<Vec<_>>().join(", ")
-            };
+            let text = TensorInfo::list;
             EngineError::ModelShape {
                 model: model.to_owned(),
                 expected: Decoder::EXPECTED.to_owned(),
@@ -120,24 +117,55 @@ impl PoseNet {
         self.network.note().map(str::to_owned)
     }
 
+    /// Asks for `count` frames in flight at once, 0 for as many as keep the engine busy, and gives how many there can be. An
+    /// engine that refuses stays at what it has.
+    pub fn set_slots(&mut self, count: usize) -> usize {
+        let granted = self.network.set_slots(count);
+        granted.unwrap_or_else(|_| self.network.slots())
+    }
+
     /// People in a frame, best first.
     pub fn find(&mut self, frame: &FrameView<'_>, limits: &Limits) -> Result<Vec<Pose>, EngineError> {
+        self.submit(0, frame)?;
+        self.finish(0, (frame.width(), frame.height()), limits)
+    }
+
+    /// Starts the inference of a frame in a slot that is free. Waits for nothing where the engine has a queue.
+    pub fn submit(&mut self, slot: usize, frame: &FrameView<'_>) -> Result<(), EngineError> {
         let size = (frame.width(), frame.height());
         let (sampling, side) = (self.decoder.sampling(size), self.decoder.input_size());
         let channels = self.decoder.channels();
-        let filled = match self.network.input(0, 0)? {
+        let filled = match self.network.input(slot, 0)? {
             TensorMut::F32(tensor) => fill_nchw_f32(frame, &sampling, side, channels, self.decoder.scaling(), tensor),
             TensorMut::U8(tensor) => fill_nhwc_u8(frame, &sampling, side, channels, tensor),
             TensorMut::U16(_) => return Err(self.failure("the input takes words of 16 bit, not a picture")),
         };
         filled.map_err(|error| self.failure(&error.to_string()))?;
-        self.network.infer(0)?;
+        self.network.submit(slot)
+    }
+
+    /// Whether [`finish`](Self::finish) of a slot in flight would not wait.
+    pub fn is_complete(&mut self, slot: usize) -> bool {
+        self.network.is_complete(slot)
+    }
+
+    /// People in the frame of `size` pixels that was submitted in this slot, best first.
+    pub fn finish(&mut self, slot: usize, size: (u32, u32), limits: &Limits) -> Result<Vec<Pose>, EngineError> {
+        self.network.finish(slot)?;
         let infos = self.network.outputs();
         let mut outputs = Vec::with_capacity(infos.len());
         for (index, info) in infos.iter().enumerate() {
-            outputs.push(Values::new(self.network.output(0, index)?, info.quantisation));
+            outputs.push(Values::new(self.network.output(slot, index)?, info.quantisation));
         }
         Ok(self.decoder.decode(&outputs, size, limits))
+    }
+
+    /// Waits for what is in flight, and drops it.
+    pub fn clear(&mut self) {
+        for slot in 0..self.network.slots() {
+            // Of a slot that is free, or a device that is lost, the next frame in it tells.
+            let _ = self.network.finish(slot);
+        }
     }
 
     fn failure(&self, reason: &str) -> EngineError {

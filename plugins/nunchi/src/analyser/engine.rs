@@ -1,6 +1,6 @@
 //! The engine of an analyser, as properties have it.
 
-use gst::glib;
+use gst::{glib, prelude::*};
 use nunchi_inference::engine::{EngineKind, Precision as EnginePrecision};
 
 /// What runs the networks.
@@ -20,12 +20,24 @@ pub enum Engine {
     /// Built in, needs no library.
     #[enum_value(name = "Embedded engine (nothing to install)", nick = "embedded")]
     Embedded,
+    /// None: the tensors came with the frame.
+    #[enum_value(name = "The tensors that hailonet has attached to the frame", nick = "tensors")]
+    Tensors,
+}
+
+impl Engine {
+    /// Name as in the property.
+    pub fn nick(self) -> String {
+        let value = self.to_value();
+        glib::EnumValue::from_value(&value).map_or_else(String::new, |(_, value)| value.nick().to_owned())
+    }
 }
 
 impl From<Engine> for EngineKind {
     fn from(engine: Engine) -> Self {
         match engine {
-            Engine::Auto => EngineKind::Auto,
+            // Networks whose tensors do not come with the frame run where they would by themselves.
+            Engine::Auto | Engine::Tensors => EngineKind::Auto,
             Engine::Hailo => EngineKind::Hailo,
             Engine::OpenVino => EngineKind::OpenVino,
             Engine::OnnxRuntime => EngineKind::OnnxRuntime,

@@ -1,15 +1,19 @@
 //! What the elements that analyse frames share: their engine and its properties, the way of a frame through them, and how they
 //! attach what they find. An element adds the networks and the reading of their results: an [`Analysis`].
 
+mod analysis;
+mod attach;
 mod engine;
 mod hailo;
 mod options;
 pub mod property;
 mod runner;
 
+pub use analysis::{Analysis, Frame, with_track};
+pub use attach::{Found, Pending};
 pub use engine::{AnalyticsMeta, Engine, Fallback, NvdsMeta, Precision};
 pub use options::Options;
-pub use runner::{Analysis, Found, Pending, Runner, with_track};
+pub use runner::Runner;
 
 use crate::{frame, meta};
 use gst::{glib, prelude::*};

@@ -2,7 +2,7 @@
 
 use super::{AnalyticsMeta, Engine, Fallback, NvdsMeta, Precision, hailo::Hailo, property};
 use gst::{glib, prelude::*};
-use nunchi_inference::engine::EngineOptions;
+use nunchi_inference::engine::{EngineError, EngineOptions};
 
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -47,6 +47,18 @@ impl Options {
             fallback_cpu: self.fallback == Fallback::Cpu,
             hailo: self.hailo.options(),
         }
+    }
+
+    /// Whether the tensors of the main network come with the frame. An error where a HEF is given, too.
+    pub fn are_tensors_attached(&self) -> Result<bool, EngineError> {
+        let attached = self.engine == Engine::Tensors;
+        if attached && self.hailo.hef_path.is_some() {
+            return Err(EngineError::Tensors {
+                what: "engine=tensors with hef-path, which would run a network of its own".to_owned(),
+                remedy: "give the HEF to hailonet, or use engine=hailo".to_owned(),
+            });
+        }
+        Ok(attached)
     }
 
     /// Whether the CPU may stand in for a device that is missing at the start: where the user says so, or leaves the engine

@@ -1,89 +1,68 @@
 //! The way of a frame through an analyser.
 
-use super::{AnalyticsMeta, Engine, Fallback, NvdsMeta, Options, start_error};
+use super::{
+    Engine, Fallback, Options,
+    analysis::{Analysis, Frame},
+    attach::{Findings, Pending, attach},
+    start_error,
+};
 use crate::{
     frame,
-    meta::{self, landmark::Landmarks, nvds::NvdsError, roi::Region},
+    meta::{self, nvds::NvdsError},
     time::RunningTime,
 };
 use gst::{glib, prelude::*};
-use gst_base::prelude::*;
-use nunchi_events::{AttrValue, Event};
-use nunchi_inference::{
-    engine::{EngineError, EngineKind},
-    frame::FrameView,
-};
+use gst_base::{prelude::*, subclass::base_transform::GenerateOutputSuccess};
+use gst_video::video_frame::Readable;
+use nunchi_inference::{engine::EngineError, frame::FrameView};
+use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// At most one warning about failing frames in this time.
 const WARNING_INTERVAL: Duration = Duration::from_secs(5);
 
-/// An object in a frame, as it is attached.
-pub struct Found {
-    pub region: Region,
-    pub landmarks: Landmarks,
-    pub first_seen: gst::ClockTime,
+/// A frame on its way through the element.
+struct Passing {
+    work: Work,
+    time: gst::ClockTime,
 }
 
-/// Events that no frame has carried yet, each with the index of its object among those found, where it is in view.
-pub type Pending = Vec<(Option<usize>, Event)>;
-
-/// Networks, and what is remembered of the objects that they find.
-pub trait Analysis: Send {
-    type Settings;
-    /// For messages: `Face analysis`.
-    const NAME: &'static str;
-    /// `unique_component_id` of our objects in DeepStream's metadata, out of the way of the small numbers that users give
-    /// nvinfer.
-    const NVDS_COMPONENT: i32;
-
-    /// Loads the networks; `on_cpu` instead of on the wanted device, where the built-in models stand for HEFs.
-    fn load(settings: &Self::Settings, on_cpu: bool) -> Result<Self, EngineError>
-    where
-        Self: Sized;
-
-    /// Replaces the networks by those of the CPU. What is remembered of objects stays.
-    fn move_to_cpu(&mut self, settings: &Self::Settings) -> Result<(), EngineError>;
-
-    /// What really runs the networks.
-    fn engine(&self) -> (EngineKind, String);
-
-    /// What is worth a warning at start.
-    fn note(&self) -> Option<String>;
-
-    /// Reads the frame at `time`. Adds to `events` what began, goes on or ended; what was added before an error goes with the next
-    /// frame, without its object.
-    fn analyse(
-        &mut self,
-        view: &FrameView<'_>,
-        time: gst::ClockTime,
-        settings: &Self::Settings,
-        events: &mut Pending,
-    ) -> Result<Vec<Found>, EngineError>;
-
-    /// What was found last, for frames of `size` pixels that are not read.
-    fn repeat(&self, size: (u32, u32)) -> Vec<Found>;
-
-    /// Forgets all objects and ends what was going on: frames of another size follow, in which their positions mean nothing.
-    fn end_all(&mut self, events: &mut Pending);
-
-    /// Forgets all objects: time starts anew.
-    fn reset(&mut self);
+/// What becomes of a frame.
+#[expect(clippy::large_enum_variant, reason = "nearly all frames are of the largest one")]
+enum Work {
+    /// It is being read in this slot, since then.
+    Read(gst_video::VideoFrame<Readable>, usize, Instant),
+    /// It carries what was found last.
+    Repeat(gst::Buffer),
+    /// It cannot be read.
+    Fail(gst::Buffer, Failure),
+    /// It was lost with the device, which the frame before it told.
+    Lost(gst::Buffer),
 }
 
-/// The events of one object over time.
-pub fn with_track(id: u64, events: Vec<Event>) -> impl Iterator<Item = Event> {
-    events.into_iter().map(move |mut event| {
-        event.track_id = Some(id);
-        event
-    })
+impl Passing {
+    /// This frame after the device was lost.
+    fn lost(self) -> Self {
+        let work = match self.work {
+            Work::Read(frame, ..) => Work::Lost(frame.into_buffer()),
+            Work::Fail(buffer, _) => Work::Lost(buffer),
+            other => other,
+        };
+        Self { work, ..self }
+    }
 }
 
 /// What the streaming thread owns while the element runs.
 struct Streaming<A> {
     analysis: A,
     info: Option<gst_video::VideoInfo>,
+    live: bool,
+    /// Frames that wait for their results or behind those, the oldest first; fewer than `depth` between two calls.
+    under_way: VecDeque<Passing>,
+    depth: usize,
+    /// The slot of the next frame that is read. They go round, so it is free while fewer than `depth` are under way.
+    slot: usize,
     /// Frames since the start or the last flush.
     frames: u64,
     last_warning: Option<Instant>,
@@ -96,10 +75,35 @@ struct Streaming<A> {
     pending: Pending,
 }
 
-/// What properties show; also the deadline that QoS events set.
+impl<A: Analysis> Streaming<A> {
+    fn set_depth(&mut self, settings: &A::Settings) {
+        self.depth = self.analysis.set_depth(self.live, settings).max(1);
+        self.slot = 0;
+    }
+
+    /// By how much frames are late because others must come before them; 0 without a frame rate.
+    fn kept(&self) -> gst::ClockTime {
+        let fps = self.info.as_ref().map(gst_video::VideoInfo::fps);
+        let frame = fps.filter(|fps| fps.numer() > 0).and_then(|fps| {
+            gst::ClockTime::SECOND.mul_div_ceil(fps.denom().unsigned_abs().into(), fps.numer().unsigned_abs().into())
+        });
+        frame.unwrap_or_default().saturating_mul(self.depth as u64 - 1)
+    }
+
+    /// Drops what is under way and forgets what was seen.
+    fn reset(&mut self) {
+        self.under_way.clear();
+        self.analysis.reset();
+        self.pending.clear();
+    }
+}
+
+/// What properties and queries show; also the deadline that QoS events set.
 #[derive(Default)]
 struct Facts {
     used: Option<(Engine, String)>,
+    depth: usize,
+    kept: gst::ClockTime,
     frames: u64,
     inferences: u64,
     skipped: u64,
@@ -111,7 +115,7 @@ struct Facts {
 /// Takes frames through an [`Analysis`] and attaches what it finds.
 ///
 /// Locks, in the order in which they may be taken together: `streaming`, `facts`. Only `streaming` is held during inference, and
-/// nothing but the streaming thread, start and stop takes it. No lock is held while a message is posted.
+/// nothing but the streaming thread, start and stop takes it. No lock is held while a message is posted or a buffer pushed.
 pub struct Runner<A> {
     streaming: Mutex<Option<Streaming<A>>>,
     facts: Mutex<Facts>,
@@ -130,15 +134,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|e| e.into_inner())
 }
 
-/// What is attached to a buffer.
-struct Findings {
-    objects: Vec<Found>,
-    events: Pending,
-    time: gst::ClockTime,
-    /// Width and height of the frame.
-    size: (u32, u32),
-}
-
 /// What follows of a frame that was not read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Severity {
@@ -151,57 +146,43 @@ enum Severity {
 }
 
 /// Why a frame was not read.
-struct Failure {
-    text: String,
-    severity: Severity,
-}
-
-impl Failure {
-    fn new(severity: Severity, text: impl ToString) -> Self {
-        Self {
-            text: text.to_string(),
-            severity,
-        }
-    }
-    fn frame(text: impl ToString) -> Self {
-        Self::new(Severity::Frame, text)
-    }
-    fn fatal(text: &str) -> Self {
-        Self::new(Severity::Fatal, text)
-    }
+enum Failure {
+    /// Before it reached the networks.
+    Frame(String),
+    Engine(EngineError),
+    Fatal(&'static str),
 }
 
 impl<A: Analysis> Runner<A> {
     /// Loads the networks, on the CPU where the wanted device is missing and that is allowed. From now on frames go through
     /// them. Says on the bus what runs them.
-    pub fn start(
-        &self,
-        element: &gst_base::BaseTransform,
-        options: &Options,
-        settings: &A::Settings,
-    ) -> Result<(), gst::ErrorMessage> {
+    pub fn start(&self, element: &gst_base::BaseTransform, settings: &A::Settings) -> Result<(), gst::ErrorMessage> {
         let (analysis, missing) = match A::load(settings, false) {
-            Err(error) if error.may_fall_back() && options.may_start_on_cpu() => {
+            Err(error) if error.may_fall_back() && settings.as_ref().may_start_on_cpu() => {
                 let analysis = A::load(settings, true).map_err(|e| start_error(&e))?;
                 (analysis, Some(format!("{error}. The CPU does the work")))
             }
             result => (result.map_err(|e| start_error(&e))?, None),
         };
-        let (kind, device) = analysis.engine();
+        let (engine, device) = analysis.engine();
         let moved = missing.is_some();
         let note = missing.or_else(|| analysis.note());
         let message = gst::Structure::builder("nunchi-engine")
             .field("element", element.name().as_str())
-            .field("engine", kind.as_str())
+            .field("engine", engine.nick())
             .field("device", &device)
             .build();
         *lock(&self.facts) = Facts {
-            used: Some((kind.into(), device)),
+            used: Some((engine, device)),
             ..Default::default()
         };
         *lock(&self.streaming) = Some(Streaming {
             analysis,
             info: None,
+            live: false,
+            under_way: VecDeque::new(),
+            depth: 1,
+            slot: 0,
             frames: 0,
             last_warning: None,
             moved,
@@ -220,29 +201,63 @@ impl<A: Analysis> Runner<A> {
 
     pub fn stop(&self) {
         lock(&self.streaming).take();
-        lock(&self.facts).used = None;
+        let mut facts = lock(&self.facts);
+        facts.used = None;
+        facts.depth = 0;
+        facts.kept = gst::ClockTime::ZERO;
     }
 
     /// Frames of this kind follow.
-    pub fn set_info(&self, info: gst_video::VideoInfo) {
+    pub fn set_info(&self, element: &gst_base::BaseTransform, info: gst_video::VideoInfo, settings: &A::Settings) {
+        let mut query = gst::query::Latency::new();
+        let live = element.sink_pad().peer_query(&mut query) && query.result().0;
         if let Some(streaming) = lock(&self.streaming).as_mut() {
             let size = |info: &gst_video::VideoInfo| (info.width(), info.height());
             if streaming.info.as_ref().map(size) != Some(size(&info)) {
                 streaming.analysis.end_all(&mut streaming.pending);
             }
             streaming.info = Some(info);
+            streaming.live = live;
+            // Only where the pads are negotiated anew for the same frames are some still under way.
+            if streaming.under_way.is_empty() {
+                streaming.set_depth(settings);
+            }
+        }
+        self.tell_latency(element);
+    }
+
+    /// Has the pipeline ask for the latency where it has changed.
+    fn tell_latency(&self, element: &gst_base::BaseTransform) {
+        let now = lock(&self.streaming)
+            .as_ref()
+            .map(|streaming| (streaming.depth, streaming.kept()));
+        let (depth, kept) = now.unwrap_or_default();
+        let before = {
+            let mut facts = lock(&self.facts);
+            facts.depth = depth;
+            std::mem::replace(&mut facts.kept, kept)
+        };
+        if before != kept {
+            // Fails only where the element is in no pipeline.
+            let _ = element.post_message(gst::message::Latency::builder().src(element).build());
         }
     }
 
-    /// Takes notice of an event on the sink pad.
-    pub fn sink_event(&self, event: &gst::Event) {
-        if matches!(
-            event.view(),
-            gst::EventView::FlushStop(_) | gst::EventView::StreamStart(_)
-        ) {
+    /// Does what an event on the sink pad asks for before it goes on: a serialised one keeps its place among the frames.
+    pub fn sink_event(&self, element: &gst_base::BaseTransform, event: &gst::Event, settings: &A::Settings) {
+        let anew = match event.view() {
+            gst::EventView::FlushStop(_) => true,
+            view => {
+                if event.is_serialized() {
+                    // What downstream does not take, it has said it does not want.
+                    let _ = self.drain(element, settings);
+                }
+                matches!(view, gst::EventView::StreamStart(_))
+            }
+        };
+        if anew {
             if let Some(streaming) = lock(&self.streaming).as_mut() {
-                streaming.analysis.reset();
-                streaming.pending.clear();
+                streaming.reset();
                 streaming.time = RunningTime::default();
                 streaming.frames = 0;
             }
@@ -259,6 +274,51 @@ impl<A: Analysis> Runner<A> {
                 Ok(late) => t.saturating_add(gst::ClockTime::from_nseconds(late.saturating_mul(2))),
                 Err(_) => t.saturating_sub(gst::ClockTime::from_nseconds(diff.unsigned_abs())),
             });
+        }
+    }
+
+    /// Answers a query with the help of `forward`, which has the base class answer it. A serialised one keeps its place among
+    /// the frames; that for buffers waits for none, because it is asked in the middle of a stream too.
+    pub fn query(
+        &self,
+        element: &gst_base::BaseTransform,
+        query: &mut gst::QueryRef,
+        settings: &A::Settings,
+        forward: impl FnOnce(&mut gst::QueryRef) -> bool,
+    ) -> bool {
+        if query.is_serialized() && query.type_() != gst::QueryType::Allocation {
+            let _ = self.drain(element, settings);
+        }
+        if !forward(query) {
+            return false;
+        }
+        if let gst::QueryViewMut::Latency(latency) = query.view_mut() {
+            let kept = lock(&self.facts).kept;
+            let (live, least, most) = latency.result();
+            if live {
+                latency.set(live, least + kept, most.map(|most| most + kept));
+            }
+        }
+        true
+    }
+
+    /// Asks for as many buffers more as are kept under way, so that a pool upstream does not run dry.
+    pub fn propose_allocation(&self, query: &mut gst::query::Allocation) {
+        let kept = lock(&self.facts).depth.saturating_sub(1) as u32;
+        if kept == 0 {
+            return;
+        }
+        let first = query.allocation_pools().next();
+        if let Some((pool, size, least, most)) = first {
+            let least = least.saturating_add(kept);
+            let most = if most == 0 { 0 } else { most.max(least) };
+            query.set_nth_allocation_pool(0, pool.as_ref(), size, least, most);
+        } else if let Some(info) = query
+            .get()
+            .0
+            .and_then(|caps| gst_video::VideoInfo::from_caps(caps).ok())
+        {
+            query.add_allocation_pool(gst::BufferPool::NONE, info.size() as u32, kept, 0);
         }
     }
 
@@ -283,45 +343,49 @@ impl<A: Analysis> Runner<A> {
         }
     }
 
-    /// Reads a frame and attaches what is found. One that cannot be read passes with a warning, or stops the stream where the user
-    /// wants it so.
-    pub fn transform(
+    /// What goes out after `input` came in, which is asked for with `None` until nothing does: the oldest frame under way where
+    /// it is read, or where no more may be under way.
+    pub fn generate(
         &self,
         element: &gst_base::BaseTransform,
-        buffer: &mut gst::BufferRef,
-        options: &Options,
+        input: Option<gst::Buffer>,
         settings: &A::Settings,
-    ) -> Result<gst::FlowSuccess, gst::FlowError> {
-        match self.examine(element, buffer, options, settings) {
-            Ok(findings) => {
-                let component = A::NVDS_COMPONENT;
-                if let Err(error) = attach(buffer, findings, &element.name(), options, component) {
-                    self.warn_of_nvds(element, &error);
-                }
-                Ok(gst::FlowSuccess::Ok)
+    ) -> Result<GenerateOutputSuccess, gst::FlowError> {
+        if let Some(buffer) = input {
+            if buffer.flags().contains(gst::BufferFlags::DISCONT) {
+                // The base class marks what comes next.
+                self.drain(element, settings)?;
             }
-            Err(failure) => self.fail(element, failure, options),
+            if let Err(failure) = self.admit(element, buffer, settings.as_ref()) {
+                self.fail(element, failure, settings)?;
+            }
         }
+        let oldest = self.oldest(element, false, settings)?;
+        Ok(oldest.map_or(GenerateOutputSuccess::NoOutput, GenerateOutputSuccess::Buffer))
     }
 
-    /// Reads the frame, or repeats what was found last.
-    fn examine(
-        &self,
-        element: &gst_base::BaseTransform,
-        buffer: &gst::BufferRef,
-        options: &Options,
-        settings: &A::Settings,
-    ) -> Result<Findings, Failure> {
+    /// Pushes all that is under way.
+    fn drain(&self, element: &gst_base::BaseTransform, settings: &A::Settings) -> Result<(), gst::FlowError> {
+        while let Some(buffer) = self.oldest(element, true, settings)? {
+            if let Err(error) = element.src_pad().push(buffer) {
+                if let Some(streaming) = lock(&self.streaming).as_mut() {
+                    streaming.reset();
+                }
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts reading a frame, or decides what else becomes of it.
+    fn admit(&self, element: &gst_base::BaseTransform, buffer: gst::Buffer, options: &Options) -> Result<(), Failure> {
         let mut guard = lock(&self.streaming);
-        let streaming = guard
-            .as_mut()
-            .ok_or_else(|| Failure::fatal("the element was not started"))?;
-        let time = streaming.time.of(buffer, &element.segment(), element);
+        let streaming = guard.as_mut().ok_or(Failure::Fatal("the element was not started"))?;
+        let time = streaming.time.of(&buffer, &element.segment(), element);
         let info = streaming
             .info
-            .clone()
-            .ok_or_else(|| Failure::fatal("no caps before the first buffer"))?;
-        let size = (info.width(), info.height());
+            .as_ref()
+            .ok_or(Failure::Fatal("no caps before the first buffer"))?;
         let due = streaming.frames.is_multiple_of(options.inference_interval.into());
         streaming.frames += 1;
         let late = {
@@ -331,56 +395,148 @@ impl<A: Analysis> Runner<A> {
             facts.skipped += u64::from(late && due);
             late
         };
-        if late || !due || buffer.flags().contains(gst::BufferFlags::GAP) {
-            return Ok(Findings {
-                objects: streaming.analysis.repeat(size),
-                events: Vec::new(),
-                time,
-                size,
-            });
+        let work = if late || !due || buffer.flags().contains(gst::BufferFlags::GAP) {
+            Work::Repeat(buffer)
+        } else {
+            match gst_video::VideoFrame::from_buffer_readable(buffer, info) {
+                Ok(frame) => {
+                    let begin = Instant::now();
+                    let submitted = with_view(&frame, |view| streaming.analysis.submit(streaming.slot, view));
+                    match submitted {
+                        Ok(()) => {
+                            let slot = streaming.slot;
+                            streaming.slot = (slot + 1) % streaming.depth;
+                            Work::Read(frame, slot, begin)
+                        }
+                        Err(failure) => Work::Fail(frame.into_buffer(), failure),
+                    }
+                }
+                Err(buffer) => {
+                    let failure = Failure::Frame("the buffer does not hold a frame of its caps".to_owned());
+                    Work::Fail(buffer, failure)
+                }
+            }
+        };
+        streaming.under_way.push_back(Passing { work, time });
+        Ok(())
+    }
+
+    /// The oldest frame under way, with what was found in it. One that is not read yet is waited for where `wait` says so or no
+    /// more may be under way. One that cannot be read passes with a warning, or stops the stream where the user wants it so.
+    fn oldest(
+        &self,
+        element: &gst_base::BaseTransform,
+        wait: bool,
+        settings: &A::Settings,
+    ) -> Result<Option<gst::Buffer>, gst::FlowError> {
+        let Some((mut buffer, result)) = self.examine(wait, settings) else {
+            return Ok(None);
+        };
+        match result {
+            Ok(Some(findings)) => {
+                let (name, component) = (element.name(), A::NVDS_COMPONENT);
+                if let Err(error) = attach(buffer.make_mut(), findings, &name, settings.as_ref(), component) {
+                    self.warn_of_nvds(element, &error);
+                }
+            }
+            Ok(None) => lock(&self.facts).errors += 1,
+            Err(failure) => self.fail(element, failure, settings)?,
         }
-        let mapped = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, &info)
-            .map_err(|_| Failure::frame("the buffer does not hold a frame of its caps"))?;
-        let view = frame::view(&mapped).map_err(Failure::frame)?;
-        let begin = Instant::now();
-        let objects = streaming
-            .analysis
-            .analyse(&view, time, settings, &mut streaming.pending)
-            .map_err(|error| self.missed(streaming, error, options, settings))?;
+        Ok(Some(buffer))
+    }
+
+    /// Takes the oldest frame from those under way, and what it carries: nothing where it was lost with the device.
+    fn examine(&self, wait: bool, settings: &A::Settings) -> Option<(gst::Buffer, Result<Option<Findings>, Failure>)> {
+        let mut guard = lock(&self.streaming);
+        let streaming = guard.as_mut()?;
+        let wait = wait || streaming.under_way.len() >= streaming.depth;
+        if let Work::Read(_, slot, _) = streaming.under_way.front()?.work
+            && !wait
+            && !streaming.analysis.is_complete(slot)
+        {
+            return None;
+        }
+        let Passing { work, time } = streaming.under_way.pop_front()?;
+        let size = streaming
+            .info
+            .as_ref()
+            .map_or((0, 0), |info| (info.width(), info.height()));
+        let (frame, slot, begin) = match work {
+            Work::Read(frame, slot, begin) => (frame, slot, begin),
+            Work::Repeat(buffer) => {
+                let objects = streaming.analysis.repeat(size);
+                let events = Vec::new();
+                return Some((
+                    buffer,
+                    Ok(Some(Findings {
+                        objects,
+                        events,
+                        time,
+                        size,
+                    })),
+                ));
+            }
+            Work::Fail(buffer, failure) => return Some((buffer, Err(failure))),
+            Work::Lost(buffer) => return Some((buffer, Ok(None))),
+        };
+        let found = with_view(&frame, |view| {
+            let frame = Frame {
+                view,
+                buffer: frame.buffer(),
+                time,
+            };
+            streaming
+                .analysis
+                .finish(slot, &frame, settings, &mut streaming.pending)
+        });
+        let buffer = frame.into_buffer();
+        let objects = match found {
+            Ok(objects) => objects,
+            Err(failure) => return Some((buffer, Err(failure))),
+        };
         let mut facts = lock(&self.facts);
         facts.inferences += 1;
         facts.inference_time += begin.elapsed();
-        Ok(Findings {
-            objects,
-            events: std::mem::take(&mut streaming.pending),
-            time,
-            size,
-        })
+        let events = std::mem::take(&mut streaming.pending);
+        Some((
+            buffer,
+            Ok(Some(Findings {
+                objects,
+                events,
+                time,
+                size,
+            })),
+        ))
     }
 
-    /// Draws the consequence of a frame that could not be read.
-    fn missed(
-        &self,
-        streaming: &mut Streaming<A>,
-        error: EngineError,
-        options: &Options,
-        settings: &A::Settings,
-    ) -> Failure {
+    /// Draws the consequence of a frame that could not be read: what to say of it, and how bad it is.
+    fn judge(&self, failure: Failure, settings: &A::Settings) -> (Severity, String) {
+        let error = match failure {
+            Failure::Fatal(text) => return (Severity::Fatal, text.to_owned()),
+            Failure::Frame(text) => return (Severity::Frame, text),
+            Failure::Engine(error) => error,
+        };
+        let mut guard = lock(&self.streaming);
+        let Some(streaming) = guard.as_mut() else {
+            return (Severity::Fatal, error.to_string());
+        };
         // The next frame, which these events go with, numbers its objects anew.
         streaming.pending.truncate(meta::event::MAX_EVENTS);
         streaming.pending.iter_mut().for_each(|(object, _)| *object = None);
-        if error.may_fall_back() && options.fallback == Fallback::Cpu && !streaming.moved {
+        if error.may_fall_back() && settings.as_ref().fallback == Fallback::Cpu && !streaming.moved {
             if let Err(other) = streaming.analysis.move_to_cpu(settings) {
-                return Failure::new(Severity::Fatal, format!("{error}; nor can the CPU take over: {other}"));
+                return (Severity::Fatal, format!("{error}; nor can the CPU take over: {other}"));
             }
             streaming.moved = true;
-            let (kind, device) = streaming.analysis.engine();
-            lock(&self.facts).used = Some((kind.into(), device));
-            return Failure::new(Severity::Moved, error);
+            streaming.under_way = streaming.under_way.drain(..).map(Passing::lost).collect();
+            streaming.set_depth(settings);
+            lock(&self.facts).used = Some(streaming.analysis.engine());
+            return (Severity::Moved, error.to_string());
         }
         // Of a device that is lost nothing more comes.
         let lost = matches!(error, EngineError::DeviceLost { .. });
-        Failure::new(if lost { Severity::Fatal } else { Severity::Frame }, error)
+        let severity = if lost { Severity::Fatal } else { Severity::Frame };
+        (severity, error.to_string())
     }
 
     /// Says once what keeps findings from DeepStream's metadata; the stream and its other metadata go on.
@@ -404,22 +560,28 @@ impl<A: Analysis> Runner<A> {
     fn fail(
         &self,
         element: &gst_base::BaseTransform,
-        Failure { text, severity }: Failure,
-        options: &Options,
-    ) -> Result<gst::FlowSuccess, gst::FlowError> {
+        failure: Failure,
+        settings: &A::Settings,
+    ) -> Result<(), gst::FlowError> {
+        let (severity, text) = self.judge(failure, settings);
+        lock(&self.facts).errors += 1;
         if severity == Severity::Moved {
+            self.tell_latency(element);
             gst::element_warning!(
                 element,
                 gst::ResourceError::Failed,
                 ("{}: {}. The CPU does the work from the next frame on", A::NAME, text)
             );
-            return Ok(gst::FlowSuccess::Ok);
+            return Ok(());
         }
-        if severity == Severity::Fatal || options.fail_on_error {
+        if severity == Severity::Fatal || settings.as_ref().fail_on_error {
+            // The others under way would say the same once more.
+            if let Some(streaming) = lock(&self.streaming).as_mut() {
+                streaming.reset();
+            }
             gst::element_error!(element, gst::StreamError::Failed, ("{} failed: {}", A::NAME, text));
             return Err(gst::FlowError::Error);
         }
-        lock(&self.facts).errors += 1;
         let warn = lock(&self.streaming).as_mut().is_some_and(|streaming| {
             let quiet = streaming.last_warning.is_some_and(|at| at.elapsed() < WARNING_INTERVAL);
             if !quiet {
@@ -434,57 +596,16 @@ impl<A: Analysis> Runner<A> {
                 ("{} of a frame failed, the frame passes unread: {}", A::NAME, text)
             );
         }
-        Ok(gst::FlowSuccess::Ok)
+        Ok(())
     }
 }
 
-/// Attaches all that was found. An error when DeepStream's metadata is there and could not take it.
-fn attach(
-    buffer: &mut gst::BufferRef,
-    findings: Findings,
-    source: &str,
-    options: &Options,
-    component: i32,
-) -> Result<(), NvdsError> {
-    let analytics = options.analytics_meta != AnalyticsMeta::Off && meta::analytics::is_available();
-    let pts = buffer.pts();
-    let mut regions = Vec::with_capacity(findings.objects.len());
-    let mut ids = Vec::with_capacity(findings.objects.len());
-    let mut landmarks = Vec::with_capacity(findings.objects.len());
-    for mut found in findings.objects {
-        let id = meta::roi::append(buffer, &found.region, findings.size);
-        if analytics {
-            meta::analytics::append(buffer, &found.region, Some(found.first_seen));
-        }
-        found.landmarks.object_id = id;
-        ids.push(id);
-        landmarks.push(found.landmarks);
-        regions.push(found.region);
-    }
-    meta::landmark::append(buffer, &landmarks);
-    let locate = |(object, mut event): (Option<usize>, Event)| {
-        if let Some(index) = object {
-            let [x, y, w, h] = landmarks[index].bbox;
-            for (name, value) in [("x_min", x), ("y_min", y), ("x_max", x + w), ("y_max", y + h)] {
-                event.attrs.insert(name.to_string(), AttrValue::Float(value));
-            }
-        }
-        event.object_id = Some(object.map_or(-1, |index| ids[index]));
-        event.source = Some(source.to_string());
-        event.running_time = Some(findings.time.nseconds());
-        event.pts = pts.map(gst::ClockTime::nseconds);
-        event
-    };
-    let events: Vec<Event> = findings.events.into_iter().map(locate).collect();
-    meta::event::append(buffer, events.iter().map(meta::event::to_structure));
-    if options.nvds_meta == NvdsMeta::Off {
-        return Ok(());
-    }
-    let findings = meta::nvds::Findings {
-        size: findings.size,
-        component,
-        regions: &regions,
-        events: &events,
-    };
-    meta::nvds::append(buffer, &findings)
+/// Has the pixels of a frame read.
+fn with_view<T>(
+    frame: &gst_video::VideoFrame<Readable>,
+    read: impl FnOnce(&FrameView<'_>) -> Result<T, EngineError>,
+) -> Result<T, Failure> {
+    let mapped = frame.as_video_frame_ref();
+    let view = frame::view(&mapped).map_err(|error| Failure::Frame(error.to_string()))?;
+    read(&view).map_err(Failure::Engine)
 }

@@ -6,14 +6,15 @@ use super::{
     tracker::{FaceFinder, Track, Tracker},
 };
 use crate::{
-    analyser::{Analysis, Found, Pending, normalised, rectangle, with_track},
+    analyser::{Analysis, Engine, Found, Frame, Pending, normalised, rectangle, with_track},
     meta::{
+        self,
         landmark::{FACE_478, Landmarks},
         roi::{Attribute, Region},
     },
 };
 use nunchi_inference::{
-    engine::{EngineError, EngineKind},
+    engine::EngineError,
     face::{self, Detection, FaceNet, Mesh, Roi},
     frame::FrameView,
 };
@@ -24,6 +25,8 @@ const LABEL: &str = "face";
 /// The networks and the faces that are followed.
 pub struct FaceAnalysis {
     net: FaceNet,
+    /// Whether the tensors of the detector come with the frame.
+    attached: bool,
     tracker: Tracker<FaceEvents>,
     inferences: u64,
 }
@@ -45,6 +48,7 @@ impl Analysis for FaceAnalysis {
 
     fn load(settings: &Settings, on_cpu: bool) -> Result<Self, EngineError> {
         Ok(Self {
+            attached: settings.options.are_tensors_attached()?,
             net: load(settings, on_cpu)?,
             tracker: Tracker::default(),
             inferences: 0,
@@ -53,41 +57,46 @@ impl Analysis for FaceAnalysis {
 
     fn move_to_cpu(&mut self, settings: &Settings) -> Result<(), EngineError> {
         self.net = load(settings, true)?;
+        self.attached = false;
         Ok(())
     }
 
-    fn engine(&self) -> (EngineKind, String) {
-        (self.net.engine(), self.net.device())
+    fn engine(&self) -> (Engine, String) {
+        let detector = Some(Engine::Tensors).filter(|_| self.attached);
+        let engine = detector.unwrap_or_else(|| self.net.engine().into());
+        (engine, self.net.device())
     }
 
     fn note(&self) -> Option<String> {
         self.net.note()
     }
 
-    fn analyse(
+    fn finish(
         &mut self,
-        view: &FrameView<'_>,
-        time: gst::ClockTime,
+        _slot: usize,
+        frame: &Frame<'_>,
         settings: &Settings,
         events: &mut Pending,
     ) -> Result<Vec<Found>, EngineError> {
         let rules = settings.rules();
         let mut finder = InFrame {
             net: &mut self.net,
-            view,
+            frame,
+            attached: self.attached,
             score_threshold: settings.score_threshold,
             iou_threshold: settings.iou_threshold,
         };
-        let ended = self.tracker.update(&mut finder, time.nseconds(), &settings.policy())?;
+        let time = frame.time.nseconds();
+        let ended = self.tracker.update(&mut finder, time, &settings.policy())?;
         let with_emotions =
             settings.emotion_interval > 0 && self.inferences.is_multiple_of(settings.emotion_interval.into());
         self.inferences += 1;
-        let size = (view.width(), view.height());
+        let size = frame.size();
         end(ended, events);
         let mut faces = Vec::new();
         for track in self.tracker.visible_mut() {
-            let reading = read(&mut self.net, view, track, with_emotions, settings)?;
-            let told = with_track(track.id, track.state.update(&reading, time.nseconds(), &rules));
+            let reading = read(&mut self.net, frame.view, track, with_emotions, settings)?;
+            let told = with_track(track.id, track.state.update(&reading, time, &rules));
             let index = describe(track, size).map(|face| {
                 faces.push(face);
                 faces.len() - 1
@@ -123,7 +132,8 @@ fn end(tracks: Vec<Track<FaceEvents>>, events: &mut Pending) {
 /// The networks on one frame.
 struct InFrame<'a> {
     net: &'a mut FaceNet,
-    view: &'a FrameView<'a>,
+    frame: &'a Frame<'a>,
+    attached: bool,
     score_threshold: f32,
     iou_threshold: f32,
 }
@@ -131,10 +141,16 @@ struct InFrame<'a> {
 impl FaceFinder for InFrame<'_> {
     type Error = EngineError;
     fn detect(&mut self) -> Result<Vec<Detection>, EngineError> {
-        self.net.detect(self.view, self.score_threshold, self.iou_threshold)
+        let (score, iou) = (self.score_threshold, self.iou_threshold);
+        if !self.attached {
+            return self.net.detect(self.frame.view, score, iou);
+        }
+        let tensors = meta::hailo::tensors(self.frame.buffer)?;
+        let outputs: Vec<_> = tensors.iter().map(|tensor| (tensor.info(), tensor.values())).collect();
+        face::detections(&outputs, self.frame.size(), score, iou)
     }
     fn mesh(&mut self, roi: &Roi) -> Result<Mesh, EngineError> {
-        self.net.mesh(self.view, roi)
+        self.net.mesh(self.frame.view, roi)
     }
 }
 

@@ -1,7 +1,7 @@
 use super::{analysis::FaceAnalysis, settings::Settings};
 use crate::analyser::{self, Runner};
 use gst::{glib, prelude::*, subclass::prelude::*};
-use gst_base::subclass::prelude::*;
+use gst_base::subclass::{base_transform::GenerateOutputSuccess, prelude::*};
 use std::sync::{LazyLock, Mutex, MutexGuard};
 
 static CAT: LazyLock<gst::DebugCategory> =
@@ -76,7 +76,7 @@ impl BaseTransformImpl for HailoFace {
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         let settings = self.settings().clone();
         analyser::check_analytics(&settings.options)?;
-        self.runner.start(self.obj().upcast_ref(), &settings.options, &settings)
+        self.runner.start(self.obj().upcast_ref(), &settings)
     }
 
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
@@ -87,12 +87,14 @@ impl BaseTransformImpl for HailoFace {
     fn set_caps(&self, incaps: &gst::Caps, _outcaps: &gst::Caps) -> Result<(), gst::LoggableError> {
         let info = gst_video::VideoInfo::from_caps(incaps)
             .map_err(|_| gst::loggable_error!(CAT, "not the caps of raw video: {incaps}"))?;
-        self.runner.set_info(info);
+        let settings = self.settings().clone();
+        self.runner.set_info(self.obj().upcast_ref(), info, &settings);
         Ok(())
     }
 
     fn sink_event(&self, event: gst::Event) -> bool {
-        self.runner.sink_event(&event);
+        let settings = self.settings().clone();
+        self.runner.sink_event(self.obj().upcast_ref(), &event, &settings);
         self.parent_sink_event(event)
     }
 
@@ -101,10 +103,25 @@ impl BaseTransformImpl for HailoFace {
         self.parent_src_event(event)
     }
 
-    fn transform_ip(&self, buffer: &mut gst::BufferRef) -> Result<gst::FlowSuccess, gst::FlowError> {
+    fn query(&self, direction: gst::PadDirection, query: &mut gst::QueryRef) -> bool {
         let settings = self.settings().clone();
-        let element = self.obj();
-        self.runner
-            .transform(element.upcast_ref(), buffer, &settings.options, &settings)
+        let forward = |query: &mut _| BaseTransformImplExt::parent_query(self, direction, query);
+        self.runner.query(self.obj().upcast_ref(), query, &settings, forward)
+    }
+
+    fn propose_allocation(
+        &self,
+        decide_query: Option<&gst::query::Allocation>,
+        query: &mut gst::query::Allocation,
+    ) -> Result<(), gst::LoggableError> {
+        self.parent_propose_allocation(decide_query, query)?;
+        self.runner.propose_allocation(query);
+        Ok(())
+    }
+
+    fn generate_output(&self) -> Result<GenerateOutputSuccess, gst::FlowError> {
+        let settings = self.settings().clone();
+        let input = self.take_queued_buffer();
+        self.runner.generate(self.obj().upcast_ref(), input, &settings)
     }
 }

@@ -59,6 +59,12 @@ impl Default for Settings {
     }
 }
 
+impl AsRef<Options> for Settings {
+    fn as_ref(&self) -> &Options {
+        &self.options
+    }
+}
+
 impl Settings {
     pub fn models(&self) -> FaceModels {
         let embedded = FaceModels::default();

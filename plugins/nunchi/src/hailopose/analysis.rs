@@ -7,25 +7,32 @@ use super::{
     tracker::{Track, Tracker},
 };
 use crate::{
-    analyser::{Analysis, Found, Pending, normalised, rectangle, with_track},
+    analyser::{Analysis, Engine, Found, Frame, Pending, normalised, rectangle, with_track},
     meta::{
+        self,
         landmark::{BODY_17, Landmarks},
         roi::{Attribute, Region},
     },
 };
 use nunchi_inference::{
-    engine::{EngineError, EngineKind},
+    engine::{DataType, EngineError, EngineKind, Layout, TensorInfo},
     frame::FrameView,
     models,
-    pose::PoseNet,
+    pose::{Decoder, Family, Limits, Pose, PoseNet},
 };
 
 /// The `roi_type` of our regions.
 const LABEL: &str = "person";
+/// Frames in flight behind a live source where the user leaves it to us: while one is inferred the next one is made ready, and
+/// it costs the latency of one frame.
+const LIVE_DEPTH: usize = 2;
 
 /// The network and the people who are followed.
 pub struct PoseAnalysis {
-    net: PoseNet,
+    /// `None` where the tensors come with the frame.
+    net: Option<PoseNet>,
+    /// Family of the network.
+    model: &'static str,
     tracker: Tracker<Person>,
 }
 
@@ -45,35 +52,71 @@ impl Analysis for PoseAnalysis {
     const NVDS_COMPONENT: i32 = 6802;
 
     fn load(settings: &Settings, on_cpu: bool) -> Result<Self, EngineError> {
+        let attached = settings.options.are_tensors_attached()?;
+        let net = if attached { None } else { Some(load(settings, on_cpu)?) };
         Ok(Self {
-            net: load(settings, on_cpu)?,
+            model: net.as_ref().map_or("", |net| net.family().as_str()),
+            net,
             tracker: Tracker::default(),
         })
     }
 
     fn move_to_cpu(&mut self, settings: &Settings) -> Result<(), EngineError> {
-        self.net = load(settings, true)?;
+        let net = load(settings, true)?;
+        self.model = net.family().as_str();
+        self.net = Some(net);
         Ok(())
     }
 
-    fn engine(&self) -> (EngineKind, String) {
-        (self.net.engine(), self.net.device())
+    fn engine(&self) -> (Engine, String) {
+        let attached = || (Engine::Tensors, "hailonet".to_owned());
+        self.net
+            .as_ref()
+            .map_or_else(attached, |net| (net.engine().into(), net.device()))
     }
 
     fn note(&self) -> Option<String> {
-        self.net.note()
+        self.net.as_ref()?.note()
     }
 
-    fn analyse(
+    fn set_depth(&mut self, live: bool, settings: &Settings) -> usize {
+        let Some(net) = &mut self.net else { return 1 };
+        let wanted = match settings.frames_in_flight as usize {
+            // The processor that would make the next frame ready is busy with this one.
+            _ if net.engine() != EngineKind::Hailo => 1,
+            0 if live => LIVE_DEPTH,
+            wanted => wanted,
+        };
+        net.set_slots(wanted)
+    }
+
+    fn submit(&mut self, slot: usize, view: &FrameView<'_>) -> Result<(), EngineError> {
+        self.net.as_mut().map_or(Ok(()), |net| net.submit(slot, view))
+    }
+
+    fn is_complete(&mut self, slot: usize) -> bool {
+        self.net.as_mut().is_none_or(|net| net.is_complete(slot))
+    }
+
+    fn finish(
         &mut self,
-        view: &FrameView<'_>,
-        time: gst::ClockTime,
+        slot: usize,
+        frame: &Frame<'_>,
         settings: &Settings,
         events: &mut Pending,
     ) -> Result<Vec<Found>, EngineError> {
-        let poses = self.net.find(view, &settings.limits())?;
-        let model = self.net.family().as_str();
-        end(self.tracker.update(&poses, time.nseconds(), &settings.policy()), events);
+        let (size, limits) = (frame.size(), settings.limits());
+        let poses = match &mut self.net {
+            Some(net) => net.finish(slot, size, &limits)?,
+            None => {
+                let (poses, family) = attached(frame, &limits)?;
+                self.model = family.as_str();
+                poses
+            }
+        };
+        let model = self.model;
+        let ended = self.tracker.update(&poses, frame.time.nseconds(), &settings.policy());
+        end(ended, events);
         self.tracker.lost_mut().for_each(|track| track.state.lose_sight());
         let mut people = Vec::new();
         for track in self.tracker.visible_mut() {
@@ -83,7 +126,7 @@ impl Analysis for PoseAnalysis {
                 settings.smoothing,
                 &settings.thresholds,
             );
-            let index = describe(track, model, (view.width(), view.height())).map(|person| {
+            let index = describe(track, model, size).map(|person| {
                 people.push(person);
                 people.len() - 1
             });
@@ -93,9 +136,8 @@ impl Analysis for PoseAnalysis {
     }
 
     fn repeat(&self, size: (u32, u32)) -> Vec<Found> {
-        let model = self.net.family().as_str();
         let people = self.tracker.visible();
-        people.filter_map(|track| describe(track, model, size)).collect()
+        people.filter_map(|track| describe(track, self.model, size)).collect()
     }
 
     fn end_all(&mut self, events: &mut Pending) {
@@ -103,8 +145,34 @@ impl Analysis for PoseAnalysis {
     }
 
     fn reset(&mut self) {
+        if let Some(net) = &mut self.net {
+            net.clear();
+        }
         self.tracker.clear();
     }
+}
+
+/// People of a frame whose tensors came with it. It is the network's input itself, so a pixel of the one is one of the other.
+fn attached(frame: &Frame<'_>, limits: &Limits) -> Result<(Vec<Pose>, Family), EngineError> {
+    let tensors = meta::hailo::tensors(frame.buffer)?;
+    let outputs: Vec<TensorInfo> = tensors.iter().map(|tensor| tensor.info().clone()).collect();
+    let (width, height) = frame.size();
+    let input = TensorInfo {
+        name: "frame".to_owned(),
+        shape: vec![height as usize, width as usize, 3],
+        data_type: DataType::U8,
+        layout: Layout::Nhwc,
+        quantisation: None,
+    };
+    let decoder = Decoder::new(&[input], &outputs).ok_or_else(|| EngineError::Tensors {
+        what: format!(
+            "the tensors are those of no pose network with an input of {width}x{height}: {}",
+            TensorInfo::list(&outputs)
+        ),
+        remedy: format!("use hailonet with a network of {}", Decoder::EXPECTED),
+    })?;
+    let values: Vec<_> = tensors.iter().map(meta::hailo::Tensor::values).collect();
+    Ok((decoder.decode(&values, (width, height), limits), decoder.family()))
 }
 
 /// Tells the ends of all that was going on with people who are gone.

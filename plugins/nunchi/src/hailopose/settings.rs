@@ -11,6 +11,7 @@ use nunchi_inference::pose::Limits;
 pub struct Settings {
     pub options: Options,
     pub model: Option<String>,
+    pub frames_in_flight: u32,
     pub max_people: u32,
     pub score_threshold: f32,
     pub iou_threshold: f32,
@@ -25,6 +26,7 @@ impl Default for Settings {
         Self {
             options: Options::default(),
             model: None,
+            frames_in_flight: 0,
             max_people: 4,
             score_threshold: 0.25,
             iou_threshold: 0.7,
@@ -33,6 +35,12 @@ impl Default for Settings {
             smoothing: false,
             thresholds: Thresholds::default(),
         }
+    }
+}
+
+impl AsRef<Options> for Settings {
+    fn as_ref(&self) -> &Options {
+        &self.options
     }
 }
 
@@ -66,6 +74,7 @@ impl Settings {
         let rules = &mut self.thresholds;
         match name {
             "model" => self.model = property::path(new),
+            "frames-in-flight" => self.frames_in_flight = property::value(new),
             "max-people" => self.max_people = property::value(new),
             "score-threshold" => self.score_threshold = property::value(new),
             "iou-threshold" => self.iou_threshold = property::value(new),
@@ -91,6 +100,7 @@ impl Settings {
         let rules = &self.thresholds;
         match name {
             "model" => self.model.to_value(),
+            "frames-in-flight" => self.frames_in_flight.to_value(),
             "max-people" => self.max_people.to_value(),
             "score-threshold" => self.score_threshold.to_value(),
             "iou-threshold" => self.iou_threshold.to_value(),
@@ -124,6 +134,13 @@ impl Settings {
                 "Model",
                 "ONNX file of a pose network (MoveNet, ViTPose heat maps, YOLOv8 pose); empty: the embedded MoveNet",
             ),
+            glib::ParamSpecUInt::builder("frames-in-flight")
+                .nick("Frames in flight")
+                .blurb("Frames that a device with a queue (Hailo) works on at once, each but one a frame of latency; 0: 2 behind a live source, else as many as keep it busy")
+                .maximum(32)
+                .default_value(d.frames_in_flight)
+                .mutable_ready()
+                .build(),
             property::count(
                 "max-people",
                 "Maximum people",

@@ -7,9 +7,12 @@
 //! | [`roi`]: `GstVideoRegionOfInterestMeta` | boxes in pixels | conversion and scaling (its parameters do not) |
 //! | [`analytics`]: `GstAnalyticsRelationMeta` | objects, classes, tracks | as GStreamer has it, from 1.24 on |
 //! | [`nvds`]: `NvDsBatchMeta`, where DeepStream has attached one | objects; events as messages | as DeepStream has it |
+//!
+//! Read only, [`hailo`]: `GstHailoTensorMeta`, the tensors that `hailonet` attaches.
 
 pub mod analytics;
 pub mod event;
+pub mod hailo;
 pub mod landmark;
 pub mod nvds;
 pub mod roi;

@@ -34,6 +34,8 @@ pub use options::{HailoOptions, StreamFormat};
 const KIND: EngineKind = EngineKind::Hailo;
 /// Most frames in flight.
 const MAX_SLOTS: usize = 32;
+/// Frames in flight that keep a device busy: those that it works on, and as many that are on their way.
+const SLOTS: usize = 8;
 /// What closing may take beyond the frame time-out.
 const STOP_GRACE: Duration = Duration::from_secs(1);
 
@@ -57,6 +59,8 @@ struct Hailo {
     slots: Vec<Slot>,
     /// Why nothing more comes.
     lost: Option<String>,
+    /// Slots that keep the device busy.
+    enough: usize,
     stop_timeout: Duration,
     frame_timeout: Duration,
 }
@@ -100,6 +104,7 @@ pub(super) fn load(
         outputs,
         slots: Vec::new(),
         lost: None,
+        enough: options.frames_at_once().max(SLOTS),
         stop_timeout: options.frame_timeout.saturating_add(STOP_GRACE),
         frame_timeout: options.frame_timeout,
     };
@@ -207,6 +212,7 @@ impl Network for Hailo {
             submitted: false,
             failure: None,
         };
+        let count = if count == 0 { self.enough } else { count };
         self.slots.resize_with(count.clamp(1, MAX_SLOTS), slot);
         Ok(self.slots.len())
     }
@@ -288,10 +294,16 @@ impl Network for Hailo {
         }
     }
 
-    /// Here nothing else is in flight that the caller could turn to, so a device that owes the frame beyond its bound is lost,
-    /// even where HailoRT's own time-out does not hold.
-    fn infer(&mut self, slot: usize) -> Result<(), EngineError> {
-        self.submit(slot)?;
+    fn is_complete(&mut self, slot: usize) -> bool {
+        while let Ok(done) = self.done.try_recv() {
+            // A loss is remembered, and told by `complete`.
+            let _ = self.accept(done);
+        }
+        self.lost.is_some() || self.slots.get(slot).is_none_or(|slot| slot.waiting == 0)
+    }
+
+    /// A device that owes the frame beyond its bound is lost, even where HailoRT's own time-out does not hold.
+    fn finish(&mut self, slot: usize) -> Result<(), EngineError> {
         let bound = self.stop_timeout;
         let result = self.complete(slot, bound);
         if result.is_err() && self.lost.is_none() && self.slot(slot)?.submitted {

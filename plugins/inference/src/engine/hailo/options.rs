@@ -61,6 +61,11 @@ impl Default for HailoOptions {
 }
 
 impl HailoOptions {
+    /// Frames that the device takes in one go.
+    pub(super) fn frames_at_once(&self) -> usize {
+        u32::from(self.batch_size).max(self.scheduler_threshold) as usize
+    }
+
     /// Refuses what HailoRT would refuse later with a number only.
     pub(super) fn check(&self) -> Result<(), EngineError> {
         let refused = |what: String, remedy: &str| {

@@ -183,8 +183,7 @@ impl Handles {
         options: &HailoOptions,
     ) -> Result<(), EngineError> {
         let api = self.library.api;
-        let batch = u32::from(options.batch_size).max(options.scheduler_threshold);
-        let queue = QUEUE.max(batch).min(MAX_QUEUE);
+        let queue = QUEUE.max(options.frames_at_once() as u32).min(MAX_QUEUE);
         let timeout = u32::try_from(options.frame_timeout.as_millis()).unwrap_or(u32::MAX - 1);
         let params = |format: StreamFormat, make: Make| {
             let kind = format_of(format);
