@@ -5,6 +5,7 @@ mod counters;
 mod errors;
 mod inspect;
 mod link;
+mod optional;
 mod packages;
 mod prepare;
 mod redact;
@@ -209,7 +210,15 @@ fn build(line: &str, job: &Job) -> Result<gst::Pipeline, Failure> {
         check::set(&pipeline, &bind.element, &bind.property, &bind.value)?;
     }
     prepare::files(&pipeline, job.attempt)?;
+    optional::watch(&pipeline);
     Ok(pipeline)
+}
+
+/// Whether an element makes pads as it finds streams in its input.
+fn finds_streams(element: &gst::Element) -> bool {
+    let sometimes =
+        |t: &gst::PadTemplate| t.direction() == gst::PadDirection::Src && t.presence() == gst::PadPresence::Sometimes;
+    element.pad_template_list().iter().any(sometimes)
 }
 
 /// The elements that the launch line names: those of the pipeline and of plain bins, not what elements are made of.
