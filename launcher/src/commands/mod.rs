@@ -1,6 +1,7 @@
 //! One module for each verb.
 
 pub mod doctor;
+pub mod hef;
 pub mod list;
 mod on_stop;
 pub mod run;

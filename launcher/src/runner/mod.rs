@@ -3,6 +3,7 @@
 mod check;
 mod counters;
 mod errors;
+mod hef;
 mod inspect;
 mod link;
 mod optional;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use gst::prelude::*;
 
+pub use hef::HefFact;
 pub use inspect::{ElementFact, Facts};
 
 use crate::exit::{Exit, Failure};
@@ -60,8 +62,16 @@ pub fn inspect() -> Exit {
             ..Facts::default()
         },
     };
-    let mut out = std::io::stdout().lock();
-    match serde_json::to_writer(&mut out, &facts) {
+    answer(&facts)
+}
+
+/// Body of `nunchi runner --hef FILE`: what the file holds, as JSON on standard output.
+pub fn read_hef(file: &std::path::Path) -> Exit {
+    answer(&hef::read(file))
+}
+
+fn answer(facts: &impl serde::Serialize) -> Exit {
+    match serde_json::to_writer(std::io::stdout().lock(), facts) {
         Ok(()) => Exit::Ok,
         Err(_) => Exit::Internal,
     }

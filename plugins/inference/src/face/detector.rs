@@ -6,7 +6,7 @@ use crate::engine::{EngineError, EngineOptions, ModelSource, Network};
 use crate::frame::FrameView;
 use crate::preprocess::{Channels, Sampling, Scaling};
 
-const BLAZEFACE: Family = Family {
+pub(super) const BLAZEFACE: Family = Family {
     input: ("image", &[1, 3, blazeface::INPUT, blazeface::INPUT]),
     outputs: &[
         ("regressors", &[1, blazeface::ANCHORS, blazeface::VALUES]),
@@ -15,7 +15,7 @@ const BLAZEFACE: Family = Family {
 };
 
 /// Scores, boxes and keypoints of each stride, channels last.
-const SCRFD: Family = Family {
+pub(super) const SCRFD: Family = Family {
     input: ("image", &[1, 3, scrfd::INPUT, scrfd::INPUT]),
     outputs: &[
         ("scores/8", &[80, 80, 2]),

@@ -11,11 +11,11 @@ mod names;
 mod roi;
 pub mod scrfd;
 
-use crate::engine::{EngineError, EngineKind, EngineOptions, ModelSource, Network};
+use crate::engine::{EngineError, EngineKind, EngineOptions, ModelSource, Network, TensorInfo};
 use crate::frame::FrameView;
 use crate::models;
 use crate::preprocess::{Channels, Sampling, Scaling};
-use detector::Detector;
+use detector::{BLAZEFACE, Detector, SCRFD};
 use model::{Family, Model};
 
 pub use names::{BLENDSHAPE_NAMES, EMOTIONS};
@@ -117,6 +117,23 @@ impl FaceModels {
         let all = [&self.detector, &self.landmarks, &self.blendshapes, &self.emotion];
         all.into_iter().any(ModelSource::is_hef)
     }
+}
+
+/// What a network with these tensors is taken for here; `None` where nothing here reads it.
+pub fn family(inputs: &[TensorInfo], outputs: &[TensorInfo]) -> Option<&'static str> {
+    let [(seven, ..), (five, ..)] = EMOTION_FAMILIES;
+    let all = [
+        (BLAZEFACE, "blazeface"),
+        (SCRFD, "scrfd"),
+        (LANDMARKS_478, "face-landmarks-478"),
+        (BLENDSHAPES_52, "blendshapes-52"),
+        (seven, "emotions-7"),
+        (five, "emotions-5"),
+    ];
+    let found = all
+        .into_iter()
+        .find(|(family, _)| family.order(inputs, outputs).is_some());
+    found.map(|(_, name)| name)
 }
 
 /// The four networks, loaded.

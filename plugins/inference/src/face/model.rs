@@ -15,8 +15,8 @@ pub(super) struct Family {
 
 impl Family {
     /// Where the outputs stand in the network's order; `None` for another network.
-    fn order(&self, network: &dyn Network) -> Option<Vec<usize>> {
-        let [input] = network.inputs() else { return None };
+    pub fn order(&self, inputs: &[TensorInfo], outputs: &[TensorInfo]) -> Option<Vec<usize>> {
+        let [input] = inputs else { return None };
         let mut wanted = self.input.1.to_vec();
         if input.layout == Layout::Nhwc && wanted.len() == 4 {
             wanted[1..].rotate_left(1);
@@ -25,8 +25,7 @@ impl Family {
             return None;
         }
         let place = |(_, shape): &(&str, &[usize])| {
-            network
-                .outputs()
+            outputs
                 .iter()
                 .position(|info| significant(&info.shape) == significant(shape))
         };
@@ -64,7 +63,7 @@ impl Model {
         let found = families
             .iter()
             .enumerate()
-            .find_map(|(index, family)| Some((index, family.order(&*network)?)));
+            .find_map(|(index, family)| Some((index, family.order(network.inputs(), network.outputs())?)));
         if let Some((index, order)) = found {
             return Ok((Self { network, order }, index));
         }
