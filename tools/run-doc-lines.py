@@ -73,6 +73,7 @@ def scratch(folder):
         for pipeline in (folder / "pipelines").glob("*.yaml"):
             # A parameter must be used, so it becomes the name; their sinks for a screen have a parameter that does without.
             text = re.sub(r"\bv4l2src device=(\S+)", r"videotestsrc num-buffers=60 name=\1", pipeline.read_text())
+            text = text.replace("pulsesrc", "audiotestsrc num-buffers=60")
             pipeline.write_text(text)
 
 

@@ -41,7 +41,7 @@ enum Command {
     /// Show the pipelines there are, with their parameters
     List(FormatArg),
     /// Tell what this machine offers and what to install
-    Doctor(FormatArg),
+    Doctor(DoctorArgs),
     /// Print the JSON Schema of pipeline descriptions
     Schema,
     #[command(hide = true)]
@@ -90,13 +90,25 @@ struct FormatArg {
 }
 
 #[derive(Debug, Args)]
+struct DoctorArgs {
+    /// Tell instead what these files, compiled for a Hailo, hold
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    hef: Vec<PathBuf>,
+    #[command(flatten)]
+    format: FormatArg,
+}
+
+#[derive(Debug, Args)]
 struct RunnerArgs {
     /// Inherited socket to the supervisor
-    #[arg(long, conflicts_with = "inspect", required_unless_present = "inspect")]
+    #[arg(long, conflicts_with_all = ["inspect", "hef"], required_unless_present_any = ["inspect", "hef"])]
     fd: Option<i32>,
     /// Print what GStreamer offers, as JSON
     #[arg(long)]
     inspect: bool,
+    /// Print what this file holds, as JSON
+    #[arg(long, conflicts_with = "inspect")]
+    hef: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -114,12 +126,14 @@ pub fn main() -> ExitCode {
         Command::Run(args) => commands::run::run(args),
         Command::Validate(args) => commands::validate::run(&args),
         Command::List(args) => commands::list::run(args.format),
-        Command::Doctor(args) => commands::doctor::run(args.format),
+        Command::Doctor(DoctorArgs { hef, format }) if hef.is_empty() => commands::doctor::run(format.format),
+        Command::Doctor(DoctorArgs { hef, format }) => commands::hef::run(&hef, format.format),
         Command::Schema => {
             output::print(&crate::spec::json_schema());
             Exit::Ok
         }
         Command::Runner(RunnerArgs { fd: Some(fd), .. }) => runner::main(fd),
+        Command::Runner(RunnerArgs { hef: Some(file), .. }) => runner::read_hef(&file),
         Command::Runner(_) => runner::inspect(),
     };
     ExitCode::from(exit.code())

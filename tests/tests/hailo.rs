@@ -191,18 +191,171 @@ fn a_wrong_version_and_a_wrong_model_are_named() {
         &place.run("", "hailoface engine=hailo hef-path=pose.hef", "log.xml"),
         &["does not fit", "regressors"],
     );
+    let openvino = "hailopose hef-path=pose.hef engine=openvino";
+    std::fs::write(place.path("model.onnx"), "ONNX").unwrap();
+    // With the fallback too: no other device would help.
+    for (line, needle) in [
+        ("hailoface engine=hailo fallback=cpu", "none of the models is a HEF"),
+        ("hailopose engine=hailo fallback=cpu", "none of the models is a HEF"),
+        (openvino, "engine=auto"),
+        ("hailopose hef-path=model.onnx", "is no HEF"),
+        ("hailopose hef-path=pose.hef device=CUDA:0 fallback=cpu", "CUDA:0"),
+        (
+            "hailopose hef-path=pose.hef multi-process-service=true vdevice-group-id=UNIQUE",
+            "vdevice-group-id=SHARED",
+        ),
+        ("hailopose hef-path=nowhere.hef fallback=cpu", "nowhere.hef"),
+    ] {
+        assert_fails(&place.run("", line, "log.xml"), &[needle]);
+    }
+    // Where the library is missing, a name that is wrong is wrong all the same.
     assert_fails(
-        &place.run("", "hailoface engine=hailo", "log.xml"),
-        &["none of the models is a HEF"],
+        &place.run("version=5.2.0", "hailopose hef-path=nowhere.hef", "log.xml"),
+        &["nowhere.hef"],
     );
+}
+
+#[test]
+fn on_the_cpu_the_users_own_model_takes_over() {
+    let place = Place::new();
+    let other = root().join("plugins/inference/models/emotion_fer7_64.onnx");
+    let line = format!("hailopose hef-path=pose.hef fallback=cpu model={}", other.display());
+    // Which is no pose network, and that is told: it was really asked for.
+    assert_fails(
+        &place.run("devices=0", &line, "log.xml"),
+        &["emotion_fer7_64", "does not fit"],
+    );
+    assert_ok(&place.run("", &line, "log.xml"));
 }
 
 #[test]
 fn bad_tensors_cost_a_frame_each() {
     let place = Place::new();
-    for fault in ["nan@5", "garbage@5", "short@5"] {
-        let output = place.run(fault, "hailoface engine=hailo hef-path=face.hef", "log.xml");
-        assert_ok(&output);
-        assert!(!kinds(&place.path("log.xml")).is_empty(), "{fault}");
+    // Bytes that mean nothing cannot be told from a picture of something else.
+    for (fault, told) in [("nan@5", true), ("garbage@5", false), ("short@5", true)] {
+        for line in [
+            "hailoface engine=hailo hef-path=face.hef",
+            "hailopose engine=hailo hef-path=pose.hef",
+        ] {
+            let output = place.run(fault, line, "log.xml");
+            assert_ok(&output);
+            assert!(!kinds(&place.path("log.xml")).is_empty(), "{fault}");
+            let text = all_of(&output);
+            assert_eq!(
+                text.contains("of a frame failed, the frame passes unread"),
+                told,
+                "{fault}: {text}"
+            );
+        }
+        let output = place.run(
+            fault,
+            "hailopose engine=hailo hef-path=pose.hef fail-on-error=true",
+            "log.xml",
+        );
+        assert_eq!(output.status.success(), !told, "{fault}");
     }
+}
+
+/// `nunchi doctor --hef` with a library in the place of HailoRT.
+fn doctor(place: &Place, library: &str, more: &[&str]) -> Output {
+    run(
+        Command::new(product("nunchi"))
+            .current_dir(place.0.path())
+            .env("NUNCHI_HAILORT", library)
+            .arg("doctor")
+            .args(more),
+        BOUND,
+    )
+}
+
+#[test]
+fn doctor_tells_what_hefs_hold_and_who_reads_them() {
+    let place = Place::new();
+    let library = product("libhailort_double.so").display().to_string();
+    let odd = json!({
+        "group": "odd", "network": {"affine": [1, 0]},
+        "inputs": [{"name": "odd/in", "shape": [8, 8, 3], "scale": 0.5, "zero_point": 3}],
+        "outputs": [{"name": "odd/boxes", "shape": [1, 1, 8], "nms": {"order": "by_class", "classes": 2, "boxes": 10}}],
+    });
+    std::fs::write(place.path("odd.hef"), [b"\x01HEF", odd.to_string().as_bytes()].concat()).unwrap();
+
+    let text = doctor(&place, &library, &["--hef", "face.hef", "pose.hef", "odd.hef"]);
+    assert!(text.status.success(), "{}", text.stderr);
+    for needle in [
+        "face.hef\n  network  face.hef\n  family   blazeface: hailoface hef-path=",
+        "  input    face.hef/in 1x128x128x3 NHWC u8 scale 0.0078",
+        "  family   movenet: hailopose hef-path=",
+        "  family   unknown",
+        "NMS of 2 classes, 10 boxes of each",
+    ] {
+        assert!(text.stdout.contains(needle), "{needle}: {}", text.stdout);
+    }
+    let json = doctor(&place, &library, &["--format", "json", "--hef", "odd.hef"]);
+    let report: Value = serde_json::from_str(&json.stdout).unwrap();
+    let hef = &report["hefs"][0];
+    assert_eq!((&hef["networks"], &hef["family"]), (&json!(["odd"]), &Value::Null));
+    assert_eq!(
+        (&hef["inputs"][0]["shape"], &hef["inputs"][0]["type"]),
+        (&json!([1, 8, 8, 3]), &json!("u8"))
+    );
+    assert_eq!(
+        (&hef["inputs"][0]["scale"], &hef["inputs"][0]["zero_point"]),
+        (&json!(0.5), &json!(3.0))
+    );
+    assert_eq!(
+        (
+            &hef["outputs"][0]["layout"],
+            &hef["outputs"][0]["nms_classes"],
+            &hef["outputs"][0]["nms_boxes"]
+        ),
+        (&json!("nms-by-class"), &json!(2), &json!(10))
+    );
+}
+
+#[test]
+fn doctor_tells_why_a_hef_cannot_be_read_and_reads_the_others() {
+    let place = Place::new();
+    let library = product("libhailort_double.so").display().to_string();
+    std::fs::write(place.path("junk.hef"), b"junk").unwrap();
+    std::fs::write(place.path("empty.hef"), b"").unwrap();
+    for (library, files, code, needles) in [
+        (
+            library.as_str(),
+            &["no.hef", "pose.hef"][..],
+            66,
+            &["no.hef", "cannot be read"][..],
+        ),
+        (
+            &library,
+            &["junk.hef", "no.hef"],
+            69,
+            &["junk.hef", "damaged", "no.hef"],
+        ),
+        (&library, &["empty.hef"], 69, &["empty.hef", "empty"]),
+        (
+            "/no/such/library.so",
+            &["pose.hef"],
+            69,
+            &["/no/such/library.so", "install HailoRT"],
+        ),
+    ] {
+        let done = doctor(&place, library, &[&["--hef"], files].concat());
+        assert_eq!(done.status.code(), Some(code), "{files:?}: {}", done.stderr);
+        assert!(
+            needles.iter().all(|n| done.stderr.contains(n)),
+            "{files:?}: {}",
+            done.stderr
+        );
+        let readable = files.contains(&"pose.hef") && library.ends_with("double.so");
+        assert_eq!(done.stdout.contains("movenet"), readable, "{files:?}: {}", done.stdout);
+    }
+    let json = doctor(&place, &library, &["--format", "json", "--hef", "junk.hef"]);
+    assert_eq!(json.status.code(), Some(69));
+    let report: Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(report["hefs"][0]["error"]["exit"], "unavailable");
+    assert_eq!(
+        doctor(&place, &library, &["--hef"]).status.code(),
+        Some(2),
+        "no file given"
+    );
 }

@@ -1,9 +1,11 @@
 //! `nunchi doctor`: what this machine offers, and what to install for the rest.
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::own_program;
@@ -11,6 +13,7 @@ use crate::cli::Format;
 use crate::exit::Exit;
 use crate::output;
 use crate::runner::{ElementFact, Facts};
+use crate::spec::read::io_reason;
 
 /// A first scan of all plugins, and engines that look for their devices.
 const INSPECT_BOUND: Duration = Duration::from_secs(120);
@@ -33,53 +36,40 @@ pub fn run(format: Format) -> Exit {
     }
 }
 
-/// Runs the child that looks; a crash or hang of it is a finding, too.
+/// Looks in a child; a crash or hang of it is a finding, too.
 fn inspect() -> Facts {
-    let failed = |why: String| Facts {
-        error: Some(why),
+    ask_child(&["runner", "--inspect"].map(OsStr::new)).unwrap_or_else(|why| Facts {
+        error: Some(format!("looking at GStreamer {why}")),
         ..Facts::default()
-    };
-    let program = match own_program() {
-        Ok(program) => program,
-        Err(failure) => return failed(failure.message),
-    };
-    let child = Command::new(program)
-        .args(["runner", "--inspect"])
+    })
+}
+
+/// What a child of this program answers on its standard output, as JSON; else why there is no answer ("crashed …").
+pub fn ask_child<T: DeserializeOwned>(arguments: &[&OsStr]) -> Result<T, String> {
+    let program = own_program().map_err(|failure| format!("is impossible: {}", failure.message))?;
+    let mut child = Command::new(program)
+        .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
-        .spawn();
-    let mut child = match child {
-        Ok(child) => child,
-        Err(e) => return failed(e.to_string()),
-    };
-    // Read in a thread, so that a full pipe cannot block the child, nor a silent child us.
-    let Some(mut stdout) = child.stdout.take() else {
-        return failed("no output".into());
-    };
+        .spawn()
+        .map_err(|e| format!("is impossible: {}", io_reason(&e)))?;
     let (sender, receiver) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        let mut text = String::new();
-        let _ = std::io::Read::read_to_string(&mut stdout, &mut text);
-        let _ = sender.send(text);
-    });
-    let begun = Instant::now();
+    // Read in a thread, so that a full pipe cannot block the child, nor a silent child us.
+    if let Some(mut stdout) = child.stdout.take() {
+        std::thread::spawn(move || {
+            let mut text = String::new();
+            let _ = std::io::Read::read_to_string(&mut stdout, &mut text);
+            let _ = sender.send(text);
+        });
+    }
     let text = receiver.recv_timeout(INSPECT_BOUND);
     if text.is_err() {
         let _ = child.kill();
     }
     let status = child.wait();
-    match text.map(|t| serde_json::from_str(&t)) {
-        Ok(Ok(facts)) => facts,
-        Ok(Err(_)) => failed(format!(
-            "looking at GStreamer crashed ({})",
-            status.map_or("?".into(), |s| s.to_string())
-        )),
-        Err(_) => failed(format!(
-            "looking at GStreamer took longer than {} s",
-            begun.elapsed().as_secs()
-        )),
-    }
+    let text = text.map_err(|_| format!("took longer than {} s", INSPECT_BOUND.as_secs()))?;
+    serde_json::from_str(&text).map_err(|_| format!("crashed ({})", status.map_or("?".into(), |s| s.to_string())))
 }
 
 fn required_missing(facts: &Facts) -> Vec<String> {

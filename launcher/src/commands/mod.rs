@@ -1,6 +1,7 @@
 //! One module for each verb.
 
 pub mod doctor;
+pub mod hef;
 pub mod list;
 mod on_stop;
 pub mod run;
@@ -10,13 +11,16 @@ pub mod validate;
 
 use std::path::PathBuf;
 
+use serde_saphyr::Spanned;
+
 use crate::exit::{Exit, Failure};
 use crate::ipc::{Binding, Job};
 use crate::spec::params::Values;
-use crate::spec::read::Loaded;
+use crate::spec::read::{Issue, Loaded, place};
+use crate::spec::{Process, pieces};
 
 /// The job of every process of a description, in order.
-fn jobs(loaded: &Loaded, values: &Values, run_dir: &std::path::Path) -> Vec<Job> {
+fn jobs(loaded: &Loaded, values: &Values, run_dir: &std::path::Path) -> Result<Vec<Job>, Failure> {
     let d = &loaded.description;
     let binds = |process: &str| {
         let bound = d
@@ -38,17 +42,22 @@ fn jobs(loaded: &Loaded, values: &Values, run_dir: &std::path::Path) -> Vec<Job>
             })
             .collect()
     };
-    d.processes
-        .iter()
-        .map(|(name, process)| Job {
+    let job = |(name, process): (&String, &Spanned<Process>)| {
+        let launch = &process.value.launch;
+        let launch = pieces::fill(d, &launch.value, values).map_err(|why| {
+            let message = format!("the launch line of `{name}` {why}");
+            Issue::new(&loaded.path, place(launch.referenced), message).into_failure()
+        })?;
+        Ok(Job {
             process: name.clone(),
-            launch: process.value.launch.value.clone(),
+            launch,
             values: values.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
             binds: binds(name),
             run_dir: run_dir.into(),
             attempt: 1,
         })
-        .collect()
+    };
+    d.processes.iter().map(job).collect()
 }
 
 /// This executable, which is the runner as well.

@@ -70,6 +70,7 @@ fn perform(args: &RunArgs, ready: Ready) -> Result<Exit, Vec<Failure>> {
     let d = &ready.loaded.description;
     let program = own_program().map_err(|f| vec![f])?;
     let processes = jobs(&ready.loaded, &ready.values, &ready.folder.path)
+        .map_err(|f| vec![f])?
         .into_iter()
         .map(|job| {
             let after = d.processes[&job.process]

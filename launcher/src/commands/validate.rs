@@ -10,7 +10,7 @@ use crate::output;
 use crate::spec::params::{Values, resolve};
 use crate::spec::read::{self, Issue, Loaded, place};
 use crate::spec::template::UNKNOWN;
-use crate::spec::{Param, ParamType, check, find};
+use crate::spec::{Param, ParamType, check, find, pieces};
 use crate::supervisor::{Child, Closed, Ended, Incoming};
 
 /// Scanning all plugins for the first time takes a while.
@@ -59,7 +59,7 @@ fn faults(target: &str, set: &[(String, String)]) -> Result<String, Vec<Failure>
                     .keys()
                     .filter(|name| !checked.description.params.contains_key(*name));
                 values.extend(left.map(|name| (name.clone(), UNKNOWN.to_owned())));
-                faults.extend(pipeline_faults(&loaded, &values));
+                faults.extend(pipeline_faults(&loaded, &values, set));
             }
             Err(more) => faults.extend(more),
         }
@@ -99,30 +99,55 @@ fn stand_ins(loaded: &Loaded, set: &[(String, String)]) -> Vec<(String, String)>
         .collect()
 }
 
-/// Asks a runner child about each process: parsing may load, and crash in, any plugin.
-fn pipeline_faults(loaded: &Loaded, values: &Values) -> Vec<Failure> {
+/// Asks a runner child about each process, and again for every piece that the values do not choose: parsing may load, and crash
+/// in, any plugin.
+fn pipeline_faults(loaded: &Loaded, values: &Values, set: &[(String, String)]) -> Vec<Failure> {
     let ask = || -> Result<Vec<Failure>, Failure> {
         let runtime = runtime()?;
         let program = own_program()?;
-        let mut faults = Vec::new();
-        for job in jobs(loaded, values, std::path::Path::new("/tmp")) {
+        let mut faults: Vec<(String, Failure)> = Vec::new();
+        for (job, with) in variants(loaded, values, set)? {
             let at = loaded
                 .description
                 .processes
                 .get(&job.process)
                 .map(|p| p.value.launch.referenced);
-            let found = runtime.block_on(ask_runner(&program, job))?;
-            faults.extend(found.into_iter().map(|f| {
+            for f in runtime.block_on(ask_runner(&program, job))? {
+                // What all variants share is told once.
+                if faults.iter().any(|(told, _)| *told == f.message) {
+                    continue;
+                }
+                let message = format!("{}{with}", f.message);
                 let issue = Issue {
                     exit: f.exit,
-                    ..Issue::new(&loaded.path, at.and_then(place), f.message)
+                    ..Issue::new(&loaded.path, at.and_then(place), message)
                 };
-                issue.hint(f.hint).into_failure()
-            }));
+                faults.push((f.message, issue.hint(f.hint).into_failure()));
+            }
         }
-        Ok(faults)
+        Ok(faults.into_iter().map(|(_, fault)| fault).collect())
     };
     ask().unwrap_or_else(|failure| vec![failure])
+}
+
+/// What there is to check, with words on what was chosen: the processes with these values, then those that another choice of one
+/// parameter changes, unless the user made that choice.
+fn variants(loaded: &Loaded, values: &Values, set: &[(String, String)]) -> Result<Vec<(Job, String)>, Failure> {
+    let folder = std::path::Path::new("/tmp");
+    let first = jobs(loaded, values, folder)?;
+    let mut variants: Vec<_> = first.iter().map(|job| (job.clone(), String::new())).collect();
+    let others = pieces::other_choices(&loaded.description, values);
+    for (param, choice) in others.into_iter().filter(|(p, _)| set.iter().all(|(key, _)| key != p)) {
+        let mut values = values.clone();
+        values.insert(param.into(), choice.into());
+        let jobs = jobs(loaded, &values, folder)?;
+        let changed = jobs
+            .into_iter()
+            .zip(&first)
+            .filter(|(job, first)| job.launch != first.launch);
+        variants.extend(changed.map(|(job, _)| (job, format!(" (with {param}={choice})"))));
+    }
+    Ok(variants)
 }
 
 async fn ask_runner(program: &std::path::Path, job: Job) -> Result<Vec<Failure>, Failure> {

@@ -62,12 +62,7 @@ pub fn line(line: &str, binds: &[Binding]) -> Vec<Failure> {
 /// one that has none yet may get one then.
 fn unlinked(pipeline: &gst::Pipeline) -> Vec<Failure> {
     let elements = super::named(pipeline.upcast_ref());
-    let makes_pads = |e: &gst::Element| {
-        e.pad_template_list()
-            .iter()
-            .any(|t| t.direction() == gst::PadDirection::Src && t.presence() == gst::PadPresence::Sometimes)
-    };
-    let later = elements.iter().any(makes_pads);
+    let later = elements.iter().any(super::finds_streams);
     let alone = |pads: Vec<gst::Pad>| !pads.is_empty() && pads.iter().all(|p| !p.is_linked());
     let fault = |element: &gst::Element, what: &str| {
         let factory = element.factory().map(|f| f.name().to_string()).unwrap_or_default();

@@ -11,6 +11,7 @@ use crate::ipc::{Progress, SinkProgress};
 const NO_TIME: u64 = u64::MAX;
 
 struct Pad {
+    element: gst::glib::WeakRef<gst::Element>,
     sink: Option<String>,
     buffers: AtomicU64,
     /// Stream time of the last buffer, ns.
@@ -57,6 +58,7 @@ impl Counters {
             let one_size = holds_one_size(&element).then(|| element.name().to_string());
             for pad in element.sink_pads() {
                 let watched = Arc::new(Pad {
+                    element: element.downgrade(),
                     sink: is_sink.then(|| element.name().to_string()),
                     buffers: AtomicU64::new(0),
                     position: AtomicU64::new(NO_TIME),
@@ -98,7 +100,7 @@ impl Counters {
 
     /// Whether every sink has had its end-of-stream.
     pub fn all_eos(&self) -> bool {
-        let mut sinks = self.pads.iter().filter(|p| p.sink.is_some()).peekable();
+        let mut sinks = self.pads.iter().filter(|p| p.sink.is_some() && p.is_there()).peekable();
         sinks.peek().is_some() && sinks.all(|p| p.eos.load(Relaxed))
     }
 
@@ -146,6 +148,7 @@ impl Counters {
             sinks: self
                 .pads
                 .iter()
+                .filter(|p| p.is_there())
                 .filter_map(|p| {
                     let (buffers, eos) = (p.buffers.load(Relaxed), p.eos.load(Relaxed));
                     Some(SinkProgress {
@@ -171,6 +174,11 @@ fn holds_one_size(element: &gst::Element) -> bool {
 }
 
 impl Pad {
+    /// Not in a branch that was taken out for lack of a stream.
+    fn is_there(&self) -> bool {
+        self.element.upgrade().is_some_and(|e| e.parent().is_some())
+    }
+
     /// Whether the stream has to end here, before a picture that its file cannot hold; true once.
     fn cuts(&self) -> bool {
         self.one_size.is_some() && self.format.lock().is_ok_and(|f| f.change.is_some()) && !self.cut.swap(true, Relaxed)

@@ -3,8 +3,10 @@
 mod check;
 mod counters;
 mod errors;
+mod hef;
 mod inspect;
 mod link;
+mod optional;
 mod packages;
 mod prepare;
 mod redact;
@@ -16,6 +18,7 @@ use std::time::Duration;
 
 use gst::prelude::*;
 
+pub use hef::HefFact;
 pub use inspect::{ElementFact, Facts};
 
 use crate::exit::{Exit, Failure};
@@ -59,8 +62,16 @@ pub fn inspect() -> Exit {
             ..Facts::default()
         },
     };
-    let mut out = std::io::stdout().lock();
-    match serde_json::to_writer(&mut out, &facts) {
+    answer(&facts)
+}
+
+/// Body of `nunchi runner --hef FILE`: what the file holds, as JSON on standard output.
+pub fn read_hef(file: &std::path::Path) -> Exit {
+    answer(&hef::read(file))
+}
+
+fn answer(facts: &impl serde::Serialize) -> Exit {
+    match serde_json::to_writer(std::io::stdout().lock(), facts) {
         Ok(()) => Exit::Ok,
         Err(_) => Exit::Internal,
     }
@@ -209,7 +220,15 @@ fn build(line: &str, job: &Job) -> Result<gst::Pipeline, Failure> {
         check::set(&pipeline, &bind.element, &bind.property, &bind.value)?;
     }
     prepare::files(&pipeline, job.attempt)?;
+    optional::watch(&pipeline);
     Ok(pipeline)
+}
+
+/// Whether an element makes pads as it finds streams in its input.
+fn finds_streams(element: &gst::Element) -> bool {
+    let sometimes =
+        |t: &gst::PadTemplate| t.direction() == gst::PadDirection::Src && t.presence() == gst::PadPresence::Sometimes;
+    element.pad_template_list().iter().any(sometimes)
 }
 
 /// The elements that the launch line names: those of the pipeline and of plain bins, not what elements are made of.

@@ -5,7 +5,7 @@ use std::path::{Component, Path};
 
 use super::read::{Issue, Loaded, nearest, place};
 use super::template::{self, Placeholder, is_name};
-use super::{Action, Bind, Param, ParamType, Process, params};
+use super::{Action, Bind, Param, ParamType, Piece, Process, params};
 
 type At = Option<(u64, u64)>;
 
@@ -19,6 +19,9 @@ pub fn check(loaded: &Loaded) -> Vec<Issue> {
     let mut used = HashSet::new();
     for (name, process) in &loaded.description.processes {
         c.process(name, &process.value, place(process.referenced), &mut used);
+    }
+    for (name, piece) in loaded.description.pieces.iter().rev() {
+        c.piece(name, &piece.value, place(piece.referenced), &mut used);
     }
     for (name, param) in &loaded.description.params {
         c.param(
@@ -101,32 +104,143 @@ impl<'a> Checker<'a> {
         if process.launch.value.trim().is_empty() {
             self.add(launch_at, format!("the launch line of `{name}` is empty"), None);
         }
-        match template::placeholders(&process.launch.value) {
-            Err(faults) => faults
-                .into_iter()
-                .for_each(|f| self.add(launch_at, format!("launch of `{name}`: {f}"), None)),
+        let all = self.loaded.description.pieces.len();
+        self.text(
+            &format!("launch of `{name}`"),
+            &process.launch.value,
+            launch_at,
+            all,
+            used,
+        );
+    }
+
+    /// The placeholders of a launch line or a piece, in which the first `above` pieces may stand.
+    fn text(&mut self, what: &str, text: &str, at: At, above: usize, used: &mut HashSet<&'a str>) {
+        let (params, pieces) = (&self.loaded.description.params, &self.loaded.description.pieces);
+        let mut faults = Vec::new();
+        let rest = template::splice(text, |hole| {
+            match pieces.get_full(hole) {
+                Some((index, name, _)) if index < above => {
+                    used.insert(name);
+                }
+                Some(_) => {
+                    let hint = "a piece may hold only those that are declared above it".to_owned();
+                    faults.push((format!("the piece `{hole}` cannot stand here"), Some(hint)));
+                }
+                // Told below, with all else that stands where no value can.
+                None if !is_name(hole) || params.contains_key(hole) || hole == "run_dir" => return None,
+                None => {
+                    let near =
+                        nearest(hole, pieces.keys().map(String::as_str)).map(|n| format!("did you mean `${{{n}}}`?"));
+                    let hint = near.or_else(|| Some("declare it under `pieces`".into()));
+                    faults.push((format!("there is no piece `{hole}`"), hint));
+                }
+            }
+            Some("")
+        });
+        match template::placeholders(&rest) {
+            Err(wrong) => faults.extend(wrong.into_iter().map(|f| (f, None))),
             Ok(found) => {
                 for placeholder in found {
                     let Placeholder::Param(param) = placeholder else {
                         continue;
                     };
-                    match self.loaded.description.params.get_key_value(&param) {
+                    match params.get_key_value(&param) {
                         Some((key, _)) => {
                             used.insert(key);
                         }
                         None => {
-                            let known = self.loaded.description.params.keys().map(String::as_str);
-                            let hint =
+                            let known = params.keys().map(String::as_str);
+                            let near =
                                 nearest(&param, known.chain(["run_dir"])).map(|n| format!("did you mean `${{{n}}}`?"));
-                            self.add(
-                                launch_at,
-                                format!("launch of `{name}`: there is no parameter `{param}`"),
-                                hint,
-                            );
+                            let piece = pieces.contains_key(&param);
+                            let hint = piece.then(|| format!("the piece `{param}` stands alone, between blanks"));
+                            faults.push((format!("there is no parameter `{param}`"), hint.or(near)));
                         }
                     }
                 }
             }
+        }
+        for (message, hint) in faults {
+            self.add(at, format!("{what}: {message}"), hint);
+        }
+    }
+
+    fn piece(&mut self, name: &'a str, piece: &'a Piece, at: At, used: &mut HashSet<&'a str>) {
+        let d = &self.loaded.description;
+        let mut faults = Vec::new();
+        if !is_name(name) || name == "run_dir" {
+            faults.push(("is not a usable name".to_owned(), None));
+        }
+        if d.params.contains_key(name) {
+            faults.push((
+                "has the name of a parameter".to_owned(),
+                Some("give it another one".to_owned()),
+            ));
+        }
+        if !used.contains(name) {
+            faults.push((
+                "is never used: it stands in no launch line".into(),
+                Some(format!("write ${{{name}}} there, or remove it")),
+            ));
+        }
+        let choices = match d.params.get_key_value(&piece.param) {
+            None => {
+                let near = nearest(&piece.param, d.params.keys().map(String::as_str));
+                let hint = near.map(|n| format!("did you mean `{n}`?"));
+                faults.push((format!("is chosen by `{}`, which is no parameter", piece.param), hint));
+                None
+            }
+            Some((key, param)) => {
+                used.insert(key);
+                if param.value.mutable {
+                    faults.push((format!("is chosen by `{key}`, which cannot be mutable then"), None));
+                }
+                let choices = param
+                    .value
+                    .choices
+                    .as_ref()
+                    .filter(|_| param.value.kind == ParamType::String);
+                if choices.is_none() {
+                    let hint = "give that parameter `type: string` and `enum`".to_owned();
+                    faults.push((
+                        format!("is chosen by `{key}`, which has no choices in words"),
+                        Some(hint),
+                    ));
+                }
+                choices
+            }
+        };
+        if let Some(choices) = choices {
+            let known: Vec<String> = choices.iter().map(ToString::to_string).collect();
+            for choice in known.iter().filter(|c| !piece.values.contains_key(*c)) {
+                let hint = format!("add `{choice}` to its `values`; it may be empty: \"\"");
+                faults.push((format!("has no text for {}={choice}", piece.param), Some(hint)));
+            }
+            for (choice, text) in piece.values.iter().filter(|(c, _)| !known.contains(c)) {
+                let near = nearest(choice, known.iter().map(String::as_str)).map(|n| format!("did you mean `{n}`?"));
+                let hint = near.unwrap_or_else(|| format!("known are {}", known.join(", ")));
+                let message = format!(
+                    "piece `{name}` has a text for `{choice}`, which `{}` cannot be",
+                    piece.param
+                );
+                self.add(place(text.referenced), message, Some(hint));
+            }
+        }
+        for (message, hint) in faults {
+            self.add(at, format!("piece `{name}` {message}"), hint);
+        }
+        let above = d.pieces.get_index_of(name).unwrap_or(0);
+        for (choice, text) in &piece.values {
+            let (what, at) = (format!("piece `{name}` for `{choice}`"), place(text.referenced));
+            if !template::is_closed(&text.value) {
+                self.add(
+                    at,
+                    format!("{what}: a quote, brace or escape is left open at its end"),
+                    None,
+                );
+            }
+            self.text(&what, &text.value, at, above, used);
         }
     }
 
@@ -207,7 +321,10 @@ impl<'a> Checker<'a> {
                 }
             }
             None if param.mutable => faults.push(("is mutable but has no `bind`".into(), None)),
-            None if !placed => faults.push(("is never used: neither bound nor in a launch line".into(), None)),
+            None if !placed => faults.push((
+                "is never used: neither bound nor in a launch line, and it chooses no piece".into(),
+                None,
+            )),
             _ => {}
         }
         for (message, hint) in faults {
@@ -326,7 +443,8 @@ on_stop: [{merge-xml: {inputs: [xml/a.xml], output: xml/log.xml}}]",
             ("processes: {p: {launch: ' '}}", "empty"),
             ("processes: {'a/b': {launch: x}}", "usable name"),
             ("processes: {p: {launch: 'a b=${nope}'}}", "no parameter `nope`"),
-            ("processes: {p: {launch: '${x} ! y'}}", "where no value can"),
+            ("processes: {p: {launch: '${x} ! y'}}", "no piece `x`"),
+            ("processes: {p: {launch: '${x}. ! y'}}", "where no value can"),
             (
                 "processes: {p: {launch: x, after: [q]}, qq: {launch: x}}",
                 "did you mean `qq`",
@@ -415,6 +533,92 @@ on_stop: [{merge-xml: {inputs: [xml/a.xml], output: xml/log.xml}}]",
             let found = messages(&with(more)).join("|");
             assert!(found.contains(needle), "{more} gave {found}");
         }
+    }
+
+    /// A description with these pieces; `k` is `u` or `v`, and `${s}` stands in the launch line.
+    fn with_pieces(pieces: &str) -> Vec<String> {
+        messages(&with(&format!(
+            "params: {{k: {{type: string, enum: [u, v]}}, n: {{type: integer, default: 1}}}}
+processes: {{p: {{launch: '${{s}} ! x y=${{n}}'}}}}
+pieces:
+{pieces}"
+        )))
+    }
+
+    #[test]
+    fn sound_pieces_have_no_issue() {
+        for pieces in [
+            "  s: {param: k, values: {u: 'a b=${n} !', v: ''}}",
+            "  r: {param: k, values: {u: c, v: d}}\n  s: {param: k, values: {u: 'a ! ${r}', v: '${r}'}}",
+        ] {
+            assert_eq!(with_pieces(pieces), Vec::<String>::new(), "{pieces}");
+        }
+    }
+
+    #[test]
+    fn each_fault_of_a_piece_is_named_with_its_place() {
+        for (pieces, needles) in [
+            (
+                "  s: {param: k, values: {u: a}}",
+                &["t.yaml:6:6: ", "no text for k=v", "add `v`"][..],
+            ),
+            (
+                "  s:\n    param: k\n    values:\n      u: a\n      v: b\n      w: c",
+                &["t.yaml:11:10: ", "a text for `w`", "known are u, v"],
+            ),
+            (
+                "  s: {param: kk, values: {u: a, v: b}}",
+                &["`kk`, which is no parameter", "did you mean `k`?"],
+            ),
+            (
+                "  s: {param: n, values: {'1': a}}",
+                &["no choices in words", "`type: string` and `enum`"],
+            ),
+            (
+                "  s: {param: k, values: {u: 'a b=\"c', v: b}}",
+                &["t.yaml:6:29: ", "left open"],
+            ),
+            (
+                "  s: {param: k, values: {u: 'a b=${m}', v: b}}",
+                &["for `u`: there is no parameter `m`"],
+            ),
+            (
+                "  s: {param: k, values: {u: '${n} ! a', v: b}}",
+                &["where no value can"],
+            ),
+            (
+                "  s: {param: k, values: {u: 'a b=${s}', v: b}}",
+                &["stands alone, between blanks"],
+            ),
+            (
+                "  s: {param: k, values: {u: '${s}', v: b}}",
+                &["`s` cannot stand here", "declared above"],
+            ),
+            (
+                "  s: {param: k, values: {u: '${r}', v: b}}\n  r: {param: k, values: {u: '${s}', v: b}}",
+                &["`r` cannot stand here"],
+            ),
+            (
+                "  ss: {param: k, values: {u: a, v: b}}",
+                &["no piece `s`", "did you mean `${ss}`?", "`ss` is never used"],
+            ),
+            (
+                "  s: {param: k, values: {u: a, v: b}}\n  n: {param: k, values: {u: a, v: b}}",
+                &["name of a parameter"],
+            ),
+            (
+                "  s: {param: k, values: {u: a, v: b}}\n  1: {param: k, values: {u: a, v: b}}",
+                &["`1` is not a usable name"],
+            ),
+        ] {
+            let found = with_pieces(pieces).join("|");
+            assert!(needles.iter().all(|n| found.contains(n)), "{pieces} gave {found}");
+        }
+        let mutable =
+            "params: {k: {type: string, enum: [u], mutable: true, bind: {process: p, element: e, property: x}}}
+pieces: {s: {param: k, values: {u: a}}}
+processes: {p: {launch: '${s}'}}";
+        assert!(messages(&with(mutable)).join("|").contains("cannot be mutable then"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub mod check;
 pub mod find;
 pub mod params;
+pub mod pieces;
 pub mod read;
 pub mod template;
 pub mod units;
@@ -31,6 +32,10 @@ pub struct Description {
     #[serde(default)]
     #[schemars(with = "IndexMap<String, Param>")]
     pub params: IndexMap<String, Spanned<Param>>,
+    /// Parts of launch lines that a parameter chooses among. `${name}` stands for one, alone between blanks.
+    #[serde(default)]
+    #[schemars(with = "IndexMap<String, Piece>")]
+    pub pieces: IndexMap<String, Spanned<Piece>>,
     /// The processes. Each is a GStreamer pipeline in an operating-system process of its own.
     #[schemars(with = "IndexMap<String, Process>", extend("minProperties" = 1))]
     pub processes: IndexMap<String, Spanned<Process>>,
@@ -66,7 +71,8 @@ pub struct Param {
     /// One sentence for a person.
     #[serde(default)]
     pub description: String,
-    /// Value when none is given. A parameter without one must be given. A relative path is resolved against the folder of the description.
+    /// Value when none is given. A parameter without one must be given. A relative path is resolved against the folder of the description; an
+    /// empty one stands for no file.
     #[serde(default)]
     pub default: Option<Scalar>,
     /// The only values allowed.
@@ -143,11 +149,24 @@ pub struct Bind {
     pub values: Option<IndexMap<String, String>>,
 }
 
+/// A part of a launch line, in one wording for each choice of a parameter.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Piece {
+    /// The parameter that chooses; of the type `string` with `enum`.
+    pub param: String,
+    /// For each choice of `enum` the text, in gst-launch syntax; it may be empty. What may stand in `launch` may stand here: values,
+    /// and of the pieces those that are declared above.
+    #[schemars(with = "IndexMap<String, String>")]
+    pub values: IndexMap<String, Spanned<String>>,
+}
+
 /// One operating-system process with one pipeline.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Process {
-    /// The pipeline in gst-launch syntax. `${param}`, `${run_dir}`, `${env:NAME}` and `${file:/path}` may stand as a property's value.
+    /// The pipeline in gst-launch syntax. `${param}`, `${run_dir}`, `${env:NAME}` and `${file:/path}` may stand as a property's
+    /// value, `${piece}` alone.
     #[schemars(with = "String")]
     pub launch: Spanned<String>,
     /// Processes that must deliver data before this one starts.

@@ -87,8 +87,14 @@ pub fn convert(param: &Param, text: &str, base: &Path) -> Result<String, String>
             Ok(text.to_owned())
         }
         ParamType::Path => {
+            // An empty default says that there may be none.
             if text.is_empty() {
-                return Err("is an empty path".into());
+                let may_be = matches!(&param.default, Some(Scalar::String(default)) if default.is_empty());
+                return if may_be {
+                    Ok(String::new())
+                } else {
+                    Err("is an empty path".into())
+                };
             }
             check_pattern(param, text)?;
             absolute(base, text)
@@ -230,6 +236,8 @@ mod tests {
                 "/cwd/b/../c.mp4",
             ),
             ("{a: {type: path}}", "a=/abs", "/abs"),
+            ("{a: {type: path, default: ''}}", "", ""),
+            ("{a: {type: path, default: ''}}", "a=b", "/cwd/b"),
             ("{a: {type: integer, enum: [1, 2]}}", "a=2", "2"),
             ("{a: {type: string, pattern: '[a-z]+'}}", "a=abc", "abc"),
         ] {
@@ -255,6 +263,7 @@ mod tests {
             ("{a: {type: duration}}", "a=2", "duration"),
             ("{a: {type: duration, maximum: 1s}}", "a=2s", "at most 1s"),
             ("{a: {type: path}}", "a=", "empty"),
+            ("{a: {type: path, default: x}}", "a=", "empty"),
             (
                 "{a: {type: string, enum: [window, none]}}",
                 "a=windw",

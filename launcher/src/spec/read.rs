@@ -203,6 +203,19 @@ mod tests {
     }
 
     #[test]
+    fn keys_of_a_piece_are_checked() {
+        let piece = |text: &str| parse(&format!("{GOOD}pieces:\n  s: {text}\n")).unwrap_err();
+        let (at, message, hint) = piece("{parm: k, values: {}}");
+        assert_eq!(
+            (at, hint.as_deref()),
+            (Some((6, 7)), Some("did you mean `param`?")),
+            "{message}"
+        );
+        assert!(piece("{param: k}").1.contains("`values` is missing"));
+        assert!(piece("{param: k, values: {a: [b]}}").0.is_some());
+    }
+
+    #[test]
     fn keys_of_a_later_version_are_errors() {
         let text = "version: 1\nname: t\nprocesses:\n  p: {rtsp: {port: 1}, launch: \"fakesrc ! fakesink\"}\n";
         assert!(parse(text).unwrap_err().1.contains("unknown key `rtsp`"));

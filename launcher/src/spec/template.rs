@@ -2,6 +2,7 @@
 //!
 //! `${…}` may stand only as (part of) the value of a `property=value` word. What replaces it is escaped character by
 //! character, so the value stays one word of the gst-launch grammar and can never add an element, a link or a property.
+//! A word that is `${…}` and nothing else stands for a piece of the launch line, whose text is the description's own.
 
 use std::fmt;
 use std::ops::Range;
@@ -196,6 +197,32 @@ pub fn expand<E: From<String>>(
     Ok(out)
 }
 
+/// The line with `text(name)` in the place of every word that is `${name}` and nothing else; where it gives none the word stays.
+pub fn splice<'a>(launch: &str, mut text: impl FnMut(&str) -> Option<&'a str>) -> String {
+    let mut out = String::with_capacity(launch.len());
+    let mut copied = 0;
+    for word in words(launch) {
+        let alone = launch[word.range.clone()]
+            .strip_prefix("${")
+            .and_then(|w| w.strip_suffix('}'));
+        if let Some(text) = alone.and_then(&mut text) {
+            out.push_str(&launch[copied..word.range.start]);
+            out.push_str(text);
+            copied = word.range.end;
+        }
+    }
+    out.push_str(&launch[copied..]);
+    out
+}
+
+/// Whether every quote and escape ends within the text, so that what follows it stands for itself.
+pub fn is_closed(text: &str) -> bool {
+    let followed = format!("{text} .");
+    words(&followed)
+        .last()
+        .is_some_and(|last| &followed[last.range.clone()] == ".")
+}
+
 /// The line without the words whose value is not known.
 pub fn without_unknown(launch: &str) -> String {
     let mut out = String::with_capacity(launch.len());
@@ -323,6 +350,25 @@ mod tests {
             "t.${pad} ! fakesink",
         ] {
             assert!(placeholders(launch).is_err(), "{launch}");
+        }
+    }
+
+    #[test]
+    fn lone_words_are_replaced_and_nothing_else() {
+        let pick = |name: &str| (name == "a").then_some("x ! y");
+        assert_eq!(
+            splice("${a} !\n ${b} c=${a} \"${a}\" ${a}. ${a}", pick),
+            "x ! y !\n ${b} c=${a} \"${a}\" ${a}. x ! y"
+        );
+    }
+
+    #[test]
+    fn an_open_quote_or_escape_is_seen() {
+        for text in ["", "a b=\"c d\"", "a b='c'", "a\\ b"] {
+            assert!(is_closed(text), "{text}");
+        }
+        for text in ["a b=\"c", "a b='c \"", "a\\", "a b=${c"] {
+            assert!(!is_closed(text), "{text}");
         }
     }
 

@@ -203,7 +203,14 @@ pub fn frames(path: &Path) -> u64 {
     }
 }
 
-/// Clips that are made once: `good.mp4` (60 frames), `fast.mp4` (index in front), `audio.mp4`, `longer-sound.mkv`, `change.h264`.
+/// Tracks of one kind (`vide`, `soun`) that an MP4 names in its handler boxes.
+pub fn tracks(path: &Path, kind: &str) -> usize {
+    let bytes = fs::read(path).unwrap();
+    let handler = [b"hdlr\0\0\0\0\0\0\0\0", kind.as_bytes()].concat();
+    bytes.windows(handler.len()).filter(|w| *w == handler).count()
+}
+
+/// Clips that are made once: `good.mp4` (60 frames), `fast.mp4` (index in front), `audio.mp4`, `both.mp4` (60 frames, 1 s of sound), `longer-sound.mkv`, `change.h264`.
 pub fn clip(name: &str) -> PathBuf {
     static DIR: OnceLock<TempDir> = OnceLock::new();
     let dir = DIR.get_or_init(|| {
@@ -217,6 +224,7 @@ pub fn clip(name: &str) -> PathBuf {
         run(format!("{} ! h264parse ! mp4mux ! filesink location={}", video(small, 60), at("good.mp4")));
         run(format!("{} ! h264parse ! mp4mux faststart=true ! filesink location={}", video(small, 60), at("fast.mp4")));
         run(format!("audiotestsrc num-buffers=40 ! audioconvert ! avenc_aac ! mp4mux ! filesink location={}", at("audio.mp4")));
+        run(format!("{} ! h264parse ! queue ! mp4mux name=m ! filesink location={} audiotestsrc num-buffers=43 ! audioconvert ! avenc_aac ! queue ! m.", video(small, 60), at("both.mp4")));
         run(format!("{} ! h264parse ! queue ! matroskamux name=m ! filesink location={} audiotestsrc num-buffers=400 ! audioconvert ! avenc_aac ! queue ! m.", video(small, 30), at("longer-sound.mkv")));
         let mut both = Vec::new();
         for (size, file) in [(small, "a.h264"), ("width=320,height=180", "b.h264")] {

@@ -293,3 +293,58 @@ fn a_window_without_a_display_is_no_crash() {
         .unwrap();
     assert_eq!(done.status.code(), Some(0), "{}", String::from_utf8_lossy(&done.stderr));
 }
+
+/// A file into an MP4, with its sound if it has any.
+const WITH_SOUND: &str = "filesrc location=${input} ! decodebin name=in \
+    in. : audioconvert ! audioresample ! tee name=s s. ! queue ! avenc_aac ! aacparse ! queue ! m. s. ! queue ! fakesink sync=false \
+    in. ! videoconvert ! x264enc tune=zerolatency speed-preset=ultrafast ! h264parse ! mp4mux name=m \
+    ! filesink location=${run_dir}/mp4/o.mp4";
+
+#[test]
+fn a_branch_for_a_stream_that_the_file_lacks_is_left_out() {
+    let p = Place::new();
+    p.pipeline(WITH_SOUND, INPUT);
+    for (name, video, sound) in [("good.mp4", 60, 0), ("both.mp4", 60, 1)] {
+        let input = format!("input={}", clip(name).display());
+        p.nunchi(&["run", "p.yaml", &input, "--run-dir", name]).succeeds();
+        let written = p.path(&format!("{name}/mp4/o.mp4"));
+        assert_eq!(frames(&written), video, "{name}");
+        assert_eq!(tracks(&written, "soun"), sound, "{name}");
+        assert_eq!(tracks(&written, "vide"), 1, "{name}");
+    }
+}
+
+#[test]
+fn a_stream_that_must_be_there_is_missed_beside_one_that_may_lack() {
+    let p = Place::new();
+    p.pipeline(WITH_SOUND, INPUT);
+    let input = format!("input={}", clip("audio.mp4").display());
+    p.nunchi(&["run", "p.yaml", &input]).fails(69, &["no video"]);
+}
+
+#[test]
+fn a_parameter_chooses_a_piece_and_never_becomes_one() {
+    let p = Place::new();
+    p.write(
+        "p.yaml",
+        "version: 1
+name: p
+params:
+  kind: {type: string, enum: [few, many], default: few}
+  text: {type: string, default: x}
+pieces: {source: {param: kind, values: {few: 'videotestsrc num-buffers=2 ! identity name=${text}', many: videotestsrc num-buffers=9}}}
+processes: {p: {launch: '${source} ! fakesink'}}
+",
+    );
+    for (set, frames) in [("kind=few", 2), ("kind=many", 9), ("text=a ! fakesink ${source}", 2)] {
+        let done = p.nunchi(&["run", "p.yaml", set, "--format", "json"]);
+        done.succeeds();
+        assert!(
+            done.out.contains(&format!("\"frames\": {frames}")),
+            "{set}: {}",
+            done.out
+        );
+    }
+    p.nunchi(&["run", "p.yaml", "kind=mny"])
+        .fails(65, &["did you mean `many`"]);
+}

@@ -33,7 +33,7 @@ fn all_faults_of_the_pipelines_are_listed_with_their_place() {
 fn all_faults_of_the_description_are_listed() {
     let p = Place::new();
     p.pipeline(
-        "fakesrc name=${nope} ! ${x}",
+        "fakesrc name=${nope} ! ${x}.",
         "params: {a: {type: string}}\noutputs: {o: ../x}",
     );
     p.nunchi(&["validate", "p.yaml"]).fails(
@@ -108,4 +108,38 @@ fn the_shipped_descriptions_are_sound() {
     for file in &files {
         Place::new().nunchi(&["validate", file]).succeeds();
     }
+}
+
+const PIECES: &str = "version: 1
+name: p
+params:
+  kind: {type: string, enum: [test, file, odd], default: test}
+  loud: {type: string, enum: ['on', 'off'], default: 'off'}
+pieces:
+  extra: {param: loud, values: {'on': 'identity siletn=true !', 'off': ''}}
+  source:
+    param: kind
+    values: {test: fakesrc num-buffers=3, file: 'filesrc location=/dev/null ! ${extra} identity', odd: fakesorce}
+processes:
+  a: {launch: '${source} ! fakesink snyc=false'}
+";
+
+#[test]
+fn every_piece_is_checked_and_what_they_share_is_told_once() {
+    let p = Place::new();
+    p.write("p.yaml", PIECES);
+    let done = p.nunchi(&["validate", "p.yaml"]);
+    done.fails(
+        65,
+        &["p.yaml:12:15: ", "`snyc`", "no element `fakesorce` (with kind=odd)"],
+    );
+    assert_eq!(done.err.matches("snyc").count(), 1, "{}", done.err);
+    assert!(
+        !done.err.contains("siletn"),
+        "it stands in no line with kind=test: {}",
+        done.err
+    );
+    let done = p.nunchi(&["validate", "p.yaml", "--set", "kind=file"]);
+    done.fails(65, &["`snyc`", "`siletn`", "(with loud=on)", "did you mean `silent`?"]);
+    assert!(!done.err.contains("fakesorce"), "the user chose another: {}", done.err);
 }

@@ -471,15 +471,16 @@ fn a_short_frame_is_an_error_of_that_frame_only() {
 }
 
 #[test]
-fn nan_and_garbage_reach_the_owner_as_they_are() {
-    if !on_the_double("nan_and_garbage_reach_the_owner_as_they_are", "") {
+fn nan_is_an_error_of_its_frame_and_garbage_reaches_the_owner() {
+    if !on_the_double("nan_is_an_error_of_its_frame_and_garbage_reaches_the_owner", "") {
         return;
     }
     let hefs = Hefs::new();
     let mut network = opened(&hefs.echo("echo.hef", "nan@0,garbage@1"), &hasty());
     send(&mut *network, 0, 1).unwrap();
-    network.complete(0, BOUND).unwrap();
-    assert!(network.output(0, 0).unwrap().f32().unwrap().iter().all(|x| x.is_nan()));
+    let error = network.complete(0, BOUND).unwrap_err();
+    assert!(matches!(error, EngineError::Inference { .. }), "{error}");
+    assert_names(&error, &["echo/out", "no numbers"]);
     send(&mut *network, 0, 1).unwrap();
     network.complete(0, BOUND).unwrap();
     assert_eq!(

@@ -7,7 +7,7 @@ use crate::frame::FrameView;
 use crate::pose::grid::Values;
 use crate::preprocess::{Channels, Sampling, Scaling};
 
-const BLAZEFACE: Family = Family {
+pub(super) const BLAZEFACE: Family = Family {
     input: ("image", &[1, 3, blazeface::INPUT, blazeface::INPUT]),
     outputs: &[
         ("regressors", &[1, blazeface::ANCHORS, blazeface::VALUES]),
@@ -16,7 +16,7 @@ const BLAZEFACE: Family = Family {
 };
 
 /// Scores, boxes and keypoints of each stride, channels last.
-const SCRFD: Family = Family {
+pub(super) const SCRFD: Family = Family {
     input: ("image", &[1, 3, scrfd::INPUT, scrfd::INPUT]),
     outputs: &[
         ("scores/8", &[80, 80, 2]),
@@ -32,7 +32,7 @@ const SCRFD: Family = Family {
 };
 
 /// Scores and boxes of each grid, channels last.
-const LIGHTFACE: Family = Family {
+pub(super) const LIGHTFACE: Family = Family {
     input: ("image", &[1, 3, lightface::INPUT.1, lightface::INPUT.0]),
     outputs: &[
         ("scores/8", &[30, 40, 6]),
@@ -62,7 +62,7 @@ pub fn detections(
     iou: f32,
 ) -> Result<Vec<Detection>, EngineError> {
     let infos: Vec<TensorInfo> = outputs.iter().map(|(info, _)| (*info).clone()).collect();
-    let order = SCRFD.order(&infos).ok_or_else(|| EngineError::Tensors {
+    let order = SCRFD.places(&infos).ok_or_else(|| EngineError::Tensors {
         what: format!("the tensors are not those of a detector: {}", TensorInfo::list(&infos)),
         remedy: format!("use a network of {}", SCRFD.text()),
     })?;

@@ -12,11 +12,11 @@ mod names;
 mod roi;
 pub mod scrfd;
 
-use crate::engine::{EngineError, EngineKind, EngineOptions, ModelSource, Network};
+use crate::engine::{EngineError, EngineKind, EngineOptions, ModelSource, Network, TensorInfo};
 use crate::frame::FrameView;
 use crate::models;
 use crate::preprocess::{Channels, Sampling, Scaling};
-use detector::Detector;
+use detector::{BLAZEFACE, Detector, LIGHTFACE, SCRFD};
 use model::{Family, Model};
 
 pub use detector::detections;
@@ -115,10 +115,29 @@ impl FaceModels {
         }
     }
 
-    fn any_hef(&self) -> bool {
+    /// Whether one of them is compiled for a Hailo.
+    pub fn any_hef(&self) -> bool {
         let all = [&self.detector, &self.landmarks, &self.blendshapes, &self.emotion];
         all.into_iter().any(ModelSource::is_hef)
     }
+}
+
+/// What a network with these tensors is taken for here; `None` where nothing here reads it.
+pub fn family(inputs: &[TensorInfo], outputs: &[TensorInfo]) -> Option<&'static str> {
+    let [(seven, ..), (five, ..)] = EMOTION_FAMILIES;
+    let all = [
+        (BLAZEFACE, "blazeface"),
+        (SCRFD, "scrfd"),
+        (LIGHTFACE, "lightface"),
+        (LANDMARKS_478, "face-landmarks-478"),
+        (BLENDSHAPES_52, "blendshapes-52"),
+        (seven, "emotions-7"),
+        (five, "emotions-5"),
+    ];
+    let found = all
+        .into_iter()
+        .find(|(family, _)| family.order(inputs, outputs).is_some());
+    found.map(|(_, name)| name)
 }
 
 /// The four networks, loaded.
@@ -241,8 +260,13 @@ impl FaceNet {
         Ok(weights(output))
     }
 
-    /// Probabilities in the order of [`EMOTIONS`], 0 for those that the network does not know, for the face in the box x0, y0, x1, y1. A box without an area gives
-    /// zeros.
+    /// Which of the known emotion networks it is.
+    pub fn emotion_model(&self) -> &'static str {
+        ["emotion_fer7_64", "emotion_5class_128"][self.emotion_family]
+    }
+
+    /// Probabilities in the order of [`EMOTIONS`], 0 for those that the network does not know, for the face in the box x0, y0, x1,
+    /// y1. A box without an area gives zeros.
     pub fn emotion(&mut self, frame: &FrameView<'_>, bbox: [f32; 4]) -> Result<[f32; 7], EngineError> {
         let [x0, y0, x1, y1] = bbox;
         let (width, height) = (x1 - x0, y1 - y0);

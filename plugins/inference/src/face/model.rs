@@ -14,9 +14,9 @@ pub(super) struct Family {
 }
 
 impl Family {
-    /// The order of a network's outputs; `None` for another network.
-    fn order_in(&self, network: &dyn Network) -> Option<Vec<usize>> {
-        let [input] = network.inputs() else { return None };
+    /// Where the outputs stand in the network's order; `None` for another network.
+    pub fn order(&self, inputs: &[TensorInfo], outputs: &[TensorInfo]) -> Option<Vec<usize>> {
+        let [input] = inputs else { return None };
         let mut wanted = self.input.1.to_vec();
         if input.layout == Layout::Nhwc && wanted.len() == 4 {
             wanted[1..].rotate_left(1);
@@ -24,11 +24,11 @@ impl Family {
         if significant(&input.shape) != significant(&wanted) {
             return None;
         }
-        self.order(network.outputs())
+        self.places(outputs)
     }
 
     /// Where the outputs stand among these; `None` where one is missing.
-    pub fn order(&self, outputs: &[TensorInfo]) -> Option<Vec<usize>> {
+    pub fn places(&self, outputs: &[TensorInfo]) -> Option<Vec<usize>> {
         let place = |(_, shape): &(&str, &[usize])| {
             let fits = |info: &TensorInfo| significant(&info.shape) == significant(shape);
             outputs.iter().position(fits)
@@ -67,7 +67,7 @@ impl Model {
         let found = families
             .iter()
             .enumerate()
-            .find_map(|(index, family)| Some((index, family.order_in(&*network)?)));
+            .find_map(|(index, family)| Some((index, family.order(network.inputs(), network.outputs())?)));
         if let Some((index, order)) = found {
             return Ok((Self { network, order }, index));
         }

@@ -17,6 +17,8 @@ pub type Pending = Vec<(Option<usize>, Event)>;
 /// What is attached to a buffer.
 pub struct Findings {
     pub objects: Vec<Found>,
+    /// Whether they were found in this frame, and are not those of an earlier one.
+    pub inferred: bool,
     pub events: Pending,
     pub time: gst::ClockTime,
     /// Width and height of the frame.
@@ -68,6 +70,7 @@ pub fn attach(
     let findings = meta::nvds::Findings {
         size: findings.size,
         component,
+        inferred: findings.inferred,
         regions: &regions,
         events: &events,
     };

@@ -2,7 +2,7 @@
 
 use super::{AnalyticsMeta, Engine, Fallback, NvdsMeta, Precision, hailo::Hailo, property};
 use gst::{glib, prelude::*};
-use nunchi_inference::engine::{EngineError, EngineOptions};
+use nunchi_inference::engine::{EngineError, EngineKind, EngineOptions, ModelSource};
 
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -59,6 +59,44 @@ impl Options {
             });
         }
         Ok(attached)
+    }
+
+    /// Refuses settings that contradict each other. `any_hef`: whether one of the models is compiled for a Hailo.
+    pub fn check(&self, any_hef: bool) -> Result<(), EngineError> {
+        let conflict = |what: String, remedy: &str| {
+            Err(EngineError::Conflict {
+                engine: EngineKind::from(self.engine).to_string(),
+                what,
+                remedy: remedy.to_owned(),
+            })
+        };
+        self.are_tensors_attached()?;
+        if let Some(path) = &self.hailo.hef_path {
+            let source = ModelSource::File(path.into());
+            // Before the library is looked for: a name that is wrong is wrong with or without it.
+            if let Err(reason) = std::fs::metadata(path) {
+                return Err(EngineError::ModelMissing {
+                    model: source.to_string(),
+                    reason: reason.to_string(),
+                });
+            }
+            if !source.is_hef() {
+                return conflict(
+                    format!("hef-path={path} is no HEF"),
+                    "give an ONNX model as the model, without hef-path",
+                );
+            }
+            if !matches!(self.engine, Engine::Auto | Engine::Hailo) {
+                return conflict(
+                    format!("hef-path={path} is for a Hailo, which this engine does not run on"),
+                    "use engine=hailo, or engine=auto",
+                );
+            }
+        }
+        if self.engine == Engine::Hailo && !any_hef {
+            return conflict("none of the models is a HEF".to_owned(), "give one with hef-path");
+        }
+        Ok(())
     }
 
     /// Whether the CPU may stand in for a device that is missing at the start: where the user says so, or leaves the engine

@@ -207,6 +207,11 @@ impl<A: Analysis> Runner<A> {
         facts.kept = gst::ClockTime::ZERO;
     }
 
+    /// Whether the networks are loaded: what steers their loading must not change now.
+    pub fn is_started(&self) -> bool {
+        lock(&self.facts).used.is_some()
+    }
+
     /// Frames of this kind follow.
     pub fn set_info(&self, element: &gst_base::BaseTransform, info: gst_video::VideoInfo, settings: &A::Settings) {
         let mut query = gst::query::Latency::new();
@@ -470,6 +475,7 @@ impl<A: Analysis> Runner<A> {
                     buffer,
                     Ok(Some(Findings {
                         objects,
+                        inferred: false,
                         events,
                         time,
                         size,
@@ -502,6 +508,7 @@ impl<A: Analysis> Runner<A> {
             buffer,
             Ok(Some(Findings {
                 objects,
+                inferred: true,
                 events,
                 time,
                 size,

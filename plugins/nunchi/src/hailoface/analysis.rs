@@ -33,12 +33,8 @@ pub struct FaceAnalysis {
 
 /// The networks, on the CPU instead of the wanted device or not.
 fn load(settings: &Settings, on_cpu: bool) -> Result<FaceNet, EngineError> {
-    let (models, options) = (settings.models(), settings.options.engine_options());
-    if on_cpu {
-        FaceNet::load(&models.on_cpu(), &options.on_cpu())
-    } else {
-        FaceNet::load(&models, &options)
-    }
+    let (models, options) = (settings.models(on_cpu), settings.options.engine_options());
+    FaceNet::load(&models, &if on_cpu { options.on_cpu() } else { options })
 }
 
 impl Analysis for FaceAnalysis {
@@ -97,7 +93,7 @@ impl Analysis for FaceAnalysis {
         for track in self.tracker.visible_mut() {
             let reading = read(&mut self.net, frame.view, track, with_emotions, settings)?;
             let told = with_track(track.id, track.state.update(&reading, time, &rules));
-            let index = describe(track, size).map(|face| {
+            let index = describe(track, self.net.emotion_model(), size).map(|face| {
                 faces.push(face);
                 faces.len() - 1
             });
@@ -108,7 +104,9 @@ impl Analysis for FaceAnalysis {
 
     fn repeat(&self, size: (u32, u32)) -> Vec<Found> {
         let faces = self.tracker.visible();
-        faces.filter_map(|track| describe(track, size)).collect()
+        faces
+            .filter_map(|track| describe(track, self.net.emotion_model(), size))
+            .collect()
     }
 
     fn end_all(&mut self, events: &mut Pending) {
@@ -177,7 +175,7 @@ fn read(
 }
 
 /// The metadata of one face; `None` for one that lies outside of the frame.
-fn describe(track: &Track<FaceEvents>, size: (u32, u32)) -> Option<Found> {
+fn describe(track: &Track<FaceEvents>, emotion_model: &'static str, size: (u32, u32)) -> Option<Found> {
     let rect = rectangle(track.bbox, size)?;
     let reading = &track.state.last;
     let verdict = |name, yes: &str, no: &str, active: bool, score: f32, model| Attribute {
@@ -216,7 +214,7 @@ fn describe(track: &Track<FaceEvents>, size: (u32, u32)) -> Option<Found> {
             label: label.to_string(),
             label_id,
             confidence: score.into(),
-            model: "emotion_fer7_64",
+            model: emotion_model,
         });
     }
     let region = Region {

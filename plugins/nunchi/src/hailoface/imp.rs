@@ -38,6 +38,15 @@ impl ObjectImpl for HailoFace {
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        if self.runner.is_started() && pspec.flags().contains(gst::PARAM_FLAG_MUTABLE_READY) {
+            gst::warning!(
+                CAT,
+                imp = self,
+                "{} can be set in NULL and READY only; it stays as it is",
+                pspec.name()
+            );
+            return;
+        }
         self.settings().set(pspec.name(), value);
     }
 
@@ -76,6 +85,7 @@ impl BaseTransformImpl for HailoFace {
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         let settings = self.settings().clone();
         analyser::check_analytics(&settings.options)?;
+        settings.check().map_err(|error| analyser::start_error(&error))?;
         self.runner.start(self.obj().upcast_ref(), &settings)
     }
 

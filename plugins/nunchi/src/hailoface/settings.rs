@@ -3,6 +3,7 @@
 use super::{hysteresis::Limits, reading::Rules, tracker::Policy};
 use crate::analyser::{Options, property};
 use gst::{glib, prelude::*};
+use nunchi_inference::engine::EngineError;
 use nunchi_inference::face::FaceModels;
 
 const MS: u64 = 1_000_000;
@@ -66,17 +67,27 @@ impl AsRef<Options> for Settings {
 }
 
 impl Settings {
-    pub fn models(&self) -> FaceModels {
+    /// On the CPU instead of the wanted device, `detector-model` stands for the HEF, and what is built in for models that are
+    /// compiled for a Hailo.
+    pub fn models(&self, on_cpu: bool) -> FaceModels {
         let embedded = FaceModels::default();
-        FaceModels {
-            detector: self
-                .options
-                .hailo
-                .or(property::source(self.detector_model.as_ref(), embedded.detector)),
+        let detector = property::source(self.detector_model.as_ref(), embedded.detector);
+        let models = FaceModels {
+            detector: if on_cpu {
+                detector
+            } else {
+                self.options.hailo.or(detector)
+            },
             landmarks: property::source(self.landmark_model.as_ref(), embedded.landmarks),
             blendshapes: property::source(self.blendshape_model.as_ref(), embedded.blendshapes),
             emotion: property::source(self.emotion_model.as_ref(), embedded.emotion),
-        }
+        };
+        if on_cpu { models.on_cpu() } else { models }
+    }
+
+    /// Refuses settings that contradict each other.
+    pub fn check(&self) -> Result<(), EngineError> {
+        self.options.check(self.models(false).any_hef())
     }
 
     pub fn policy(&self) -> Policy {

@@ -17,7 +17,6 @@ use crate::{
 use nunchi_inference::{
     engine::{DataType, EngineError, EngineKind, Layout, TensorInfo},
     frame::FrameView,
-    models,
     pose::{Decoder, Family, Limits, Pose, PoseNet},
 };
 
@@ -38,12 +37,8 @@ pub struct PoseAnalysis {
 
 /// The network, on the CPU instead of the wanted device or not.
 fn load(settings: &Settings, on_cpu: bool) -> Result<PoseNet, EngineError> {
-    let (model, options) = (settings.model(), settings.options.engine_options());
-    if !on_cpu {
-        return PoseNet::load(&model, &options);
-    }
-    let model = if model.is_hef() { models::body_pose() } else { model };
-    PoseNet::load(&model, &options.on_cpu())
+    let (model, options) = (settings.model(on_cpu), settings.options.engine_options());
+    PoseNet::load(&model, &if on_cpu { options.on_cpu() } else { options })
 }
 
 impl Analysis for PoseAnalysis {

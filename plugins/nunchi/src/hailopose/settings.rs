@@ -3,7 +3,7 @@
 use super::{rules::Thresholds, tracker::Policy};
 use crate::analyser::{Options, property};
 use gst::{glib, prelude::*};
-use nunchi_inference::engine::ModelSource;
+use nunchi_inference::engine::{EngineError, ModelSource};
 use nunchi_inference::models;
 use nunchi_inference::pose::Limits;
 
@@ -45,9 +45,29 @@ impl AsRef<Options> for Settings {
 }
 
 impl Settings {
-    pub fn model(&self) -> ModelSource {
+    /// The HEF or the model; on the CPU instead of the wanted device, the model alone, where it is none compiled for a Hailo.
+    pub fn model(&self, on_cpu: bool) -> ModelSource {
         let model = property::source(self.model.as_ref(), models::body_pose());
-        self.options.hailo.or(model)
+        match on_cpu {
+            false => self.options.hailo.or(model),
+            true if model.is_hef() => models::body_pose(),
+            true => model,
+        }
+    }
+
+    /// Refuses settings that contradict each other.
+    pub fn check(&self) -> Result<(), EngineError> {
+        self.options.check(self.model(false).is_hef())?;
+        let Thresholds { far, near, .. } = self.thresholds;
+        if far > near {
+            return Err(EngineError::Conflict {
+                engine: "hailopose".to_owned(),
+                what: format!("far-threshold {far} above near-threshold {near}: nobody is at a good distance"),
+                remedy: "eyes nearer together than far-threshold are far away, wider apart than near-threshold near"
+                    .to_owned(),
+            });
+        }
+        Ok(())
     }
 
     pub fn limits(&self) -> Limits {

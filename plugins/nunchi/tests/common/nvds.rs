@@ -196,6 +196,8 @@ impl Kit {
         let findings = Findings {
             size: FRAME,
             component: COMPONENT,
+            // Regions without a look at the picture are those of an earlier one; here those that come with events alone.
+            inferred: !regions.is_empty(),
             regions,
             events,
         };
@@ -434,6 +436,7 @@ pub mod checks {
         let findings = Findings {
             size: (0, 0),
             component: -1,
+            inferred: true,
             regions: &[region],
             events: &[bad],
         };
@@ -546,6 +549,7 @@ pub mod checks {
                         let findings = Findings {
                             size: FRAME,
                             component: COMPONENT,
+                            inferred: true,
                             regions: &[region((1, 1, 2, 2), id)],
                             events: &[event("smile", State::Start)],
                         };

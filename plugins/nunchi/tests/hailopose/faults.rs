@@ -19,6 +19,39 @@ fn a_model_that_is_not_there_is_named() {
 }
 
 #[test]
+fn thresholds_that_leave_nothing_between_them_are_refused() {
+    let e = error("far-threshold=50 near-threshold=10");
+    assert!(e.contains("far-threshold 50") && e.contains("near-threshold 10"), "{e}");
+}
+
+#[test]
+fn what_steers_the_loading_stays_as_it_is_while_the_element_runs() {
+    init();
+    let pipeline = parse("videotestsrc num-buffers=2 ! hailopose name=pose ! fakesink");
+    let pose = pipeline.by_name("pose").unwrap();
+    pose.set_property_from_str("analytics-meta", "off");
+    pipeline.set_state(gst::State::Paused).unwrap();
+    pipeline.state(gst::ClockTime::from_seconds(30)).0.unwrap();
+    let before = |name: &str| pose.property_value(name).serialize().unwrap().to_string();
+    for (name, value) in [
+        ("analytics-meta", "auto"),
+        ("nvds-meta", "off"),
+        ("fallback", "cpu"),
+        ("threads", "3"),
+    ] {
+        let was = before(name);
+        pose.set_property_from_str(name, value);
+        assert_eq!(before(name), was, "{name}");
+    }
+    // What may change does.
+    pose.set_property("keypoint-threshold", 0.7f32);
+    assert_eq!(pose.property::<f32>("keypoint-threshold"), 0.7);
+    pipeline.set_state(gst::State::Null).unwrap();
+    pose.set_property("threads", 3u32);
+    assert_eq!(pose.property::<u32>("threads"), 3);
+}
+
+#[test]
 fn a_damaged_model_is_named_by_every_engine() {
     let dir = tempfile::tempdir().unwrap();
     let garbage = dir.path().join("garbage.onnx");

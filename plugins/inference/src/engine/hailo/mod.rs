@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use hailort_abi::Status;
 
-use super::{EngineError, EngineKind, ModelSource, Network, TensorInfo, TensorMut, TensorRef};
+use super::{EngineError, EngineKind, Layout, ModelSource, Network, TensorInfo, TensorMut, TensorRef};
 use session::{Opened, Session, bounded};
 use stream::{Buffer, Done, Job, StreamId};
 
@@ -148,7 +148,13 @@ impl Hailo {
             StreamId::Output(index) => self.outputs.get(index),
         };
         let name = info.map(|info| info.name.clone()).unwrap_or_default();
+        // Behind the last box of a list stands what was there before.
+        let whole =
+            info.is_some_and(|info| !matches!(info.layout, Layout::NmsByClass { .. } | Layout::NmsByScore { .. }));
         match status {
+            Status::SUCCESS if whole && matches!(stream, StreamId::Output(_)) && job.buffer.has_nan() => {
+                self.slot(job.slot)?.failure = Some(format!("{name}: values that are no numbers"));
+            }
             Status::SUCCESS => {}
             status if stream::is_bad_frame(stream, status) => {
                 self.slot(job.slot)?.failure = Some(format!("{name}: {status}"))

@@ -40,6 +40,15 @@ impl Buffer {
         }
     }
 
+    /// Whether some value is no number, which only a device gone wrong gives.
+    pub fn has_nan(&self) -> bool {
+        match self {
+            // A product that is 0 but for NaN and infinity, in a form that is calculated for many values at once.
+            Self::F32(data) => !(data.iter().map(|value| value * 0.0).sum::<f32>() == 0.0),
+            Self::U8(_) | Self::U16(_) => false,
+        }
+    }
+
     /// Address and length in bytes.
     fn raw(&mut self) -> (*mut c_void, usize) {
         match self {

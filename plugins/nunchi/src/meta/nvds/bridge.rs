@@ -133,8 +133,8 @@ impl Bridge {
             for region in findings.regions {
                 batch.add_object(frame, layout, region, scale, findings.component)?;
             }
-            if !findings.regions.is_empty() {
-                // nvtracker takes only the objects of frames that were inferred.
+            if findings.inferred {
+                // nvtracker takes the objects of such frames for detections and follows those of the others by itself.
                 (*frame.as_ptr()).inferred = glib::ffi::GTRUE;
             }
             for message in &messages {

@@ -27,6 +27,8 @@ pub struct Findings<'a> {
     pub size: (u32, u32),
     /// `unique_component_id` of the objects: which element found them.
     pub component: i32,
+    /// Whether the regions were found in this picture, and are not those of an earlier one.
+    pub inferred: bool,
     pub regions: &'a [Region],
     pub events: &'a [Event],
 }
