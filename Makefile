@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help run test bench lint deny fuzz package build runtime clean
+.PHONY: help run test bench lint deny fuzz arm64 package build runtime clean
 
 CARGO := tools/cargo
 SECONDS_PER_TARGET := $(or $(SECONDS),30)
@@ -16,6 +16,7 @@ help:
 	@echo 'make lint     rustfmt, clippy and shellcheck only'
 	@echo 'make deny     licences, advisories and sources of all dependencies (needs cargo-deny)'
 	@echo 'make fuzz     every fuzz target for SECONDS=30 each (needs cargo-fuzz)'
+	@echo 'make arm64    cross-build the plugin and run its tests under qemu (Debian; needs qemu-user-static, gcc-aarch64-linux-gnu)'
 	@echo 'make package  target/package/nunchi-VERSION-MACHINE.tar.gz with plugin, binary, libraries, pipelines, licences'
 	@echo 'make clean    remove target/ and run/'
 	@echo 'run, test and bench install what is missing (Debian and Ubuntu; elsewhere they list it).'
@@ -53,6 +54,9 @@ deny:
 
 fuzz:
 	@tools/fuzz.sh $(SECONDS_PER_TARGET)
+
+arm64:
+	@tools/arm64.sh
 
 package:
 	@echo '[1/4] checking what is installed'
