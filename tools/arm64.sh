@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # arm64.sh: cross-builds the plugin for aarch64, as for a Raspberry Pi, and runs it and its tests under qemu-user against Debian's
 # arm64 GStreamer. That is unpacked once into the user's cache, from the release of Debian that runs here (0.9 GB; no root needed).
-# Built without the embedded engine; what runs a network, or starts itself again, is left out. Needs Debian, rustup,
+# Built without the embedded engine; what runs a network, or starts itself again, is left out. Needs Debian, Rust's target,
 # qemu-user-static, gcc-aarch64-linux-gnu, and 2 GB.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -44,7 +44,8 @@ else
     echo "[1/3] the Debian arm64 system in $root"
 fi
 
-[ -d "$(rustc --print sysroot)/lib/rustlib/$triple" ] || rustup -q target add "$triple" ||
+# The toolchain is the user's to change.
+[ -d "$(rustc --print sysroot)/lib/rustlib/$triple" ] ||
     missing "Rust's library for $triple is missing; install it with: rustup target add $triple"
 
 # Debian's libraries for the linker, Debian's linker for Rust. Away from the native build, whose flags differ.

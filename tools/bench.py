@@ -223,6 +223,14 @@ def measure(folder):
         wall, cpu = pipeline_cost(i420[FACES], FACES, face(engine, 1), cores[1])
         return fps(wall), f"{cpu:.2f} ms CPU a frame"
 
+    def frames_in_flight():
+        text = cargo_bench("hailopose", ",".join(map(str, every)))
+        own, rate = (re.search(f"^{name} +([\\d.]+) +[\\d.]+%", text, re.M) for name in ("the double itself", "pipeline, the default"))
+        if not own or not rate:
+            raise Unmeasured("the benchmark hailopose printed no figure")
+        share = float(rate[1]) / float(own[1])
+        return f"{rate[1]} frames/s", f"the double's own loop, {own[1]} frames/s", f"{share:.1%}", ">= 95 %", share >= 0.95
+
     def xml_rate():
         text = cargo_bench("xml", cores[1])
         rate = float(re.search(r"xml append +([\d.]+) events/s", text)[1])
@@ -245,6 +253,7 @@ def measure(folder):
         table.attempt(f"posture and face, {on}", lambda: against_mediapipe(threads, BODY, MEDIAPIPE_WITH_BODY, both))
     for engine in ("openvino", "onnxruntime", "embedded"):
         table.attempt(f"face, engine={engine}, 1 core", lambda: engine_alone(engine))
+    table.attempt("hailopose on the double of a Hailo, 20 ms latency", frames_in_flight)
     table.attempt("XML log, events appended", xml_rate)
     for engine in ("openvino", "embedded"):
         table.attempt(f"face-file.yaml at 720p, {engine}, peak memory (largest process)", lambda: peak(engine))

@@ -1,5 +1,6 @@
 //! What people see: results on standard output, progress and errors on standard error.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -11,9 +12,22 @@ use crate::ipc::Progress;
 /// Without a terminal a line is printed this often.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
-/// Writes to standard output; a reader that has gone away is no fault of ours.
+/// Writes to standard output; a reader that has gone away is no fault of ours. What would steer the terminal, as a name or a
+/// description of somebody else's may hold, is written out.
 pub fn print(text: &str) {
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    let _ = std::io::stdout().lock().write_all(harmless(text).as_bytes());
+}
+
+fn harmless(text: &str) -> Cow<'_, str> {
+    let steers = |c: char| c.is_control() && c != '\n';
+    if !text.contains(steers) {
+        return text.into();
+    }
+    let write_out = |c: char| match steers(c) {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    text.chars().map(write_out).collect()
 }
 
 /// Writes one line to standard error.
@@ -165,6 +179,12 @@ pub fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_steers_a_terminal_is_written_out() {
+        assert_eq!(harmless("plain\ntext, 눈치\n"), "plain\ntext, 눈치\n");
+        assert_eq!(harmless("\u{1b}[2Jgone\r\u{9b}x\n"), "\\u{1b}[2Jgone\\r\\u{9b}x\n");
+    }
 
     #[test]
     fn progress_reads_well() {

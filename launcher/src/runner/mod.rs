@@ -142,11 +142,10 @@ impl From<String> for Fault {
 
 fn read_secret(path: &str) -> Result<String, Failure> {
     let fail = |why: String| Failure::new(Exit::Config, format!("cannot read the secret in {path}: {why}"));
-    let meta = std::fs::metadata(path).map_err(|e| fail(crate::spec::read::io_reason(&e)))?;
-    if meta.len() > MAX_SECRET {
-        return Err(fail(format!("{} bytes is too large", meta.len())));
-    }
-    let text = std::fs::read_to_string(path).map_err(|e| fail(crate::spec::read::io_reason(&e)))?;
+    let bytes =
+        crate::spec::read::bounded(path.as_ref(), MAX_SECRET).map_err(|e| fail(crate::spec::read::io_reason(&e)))?;
+    let bytes = bytes.ok_or_else(|| fail(format!("more than {MAX_SECRET} bytes is too large")))?;
+    let text = String::from_utf8(bytes).map_err(|_| fail("it is not UTF-8 text".into()))?;
     Ok(text.trim_end_matches(['\n', '\r']).to_owned())
 }
 

@@ -1,6 +1,7 @@
 //! Strict reading of a description: the only module that knows the YAML library.
 
 use std::fmt;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use serde_saphyr::{Location, Options};
@@ -96,20 +97,24 @@ pub fn load(path: &Path) -> Result<Loaded, Issue> {
             ..Issue::new(path, None, "this is a folder; give the description's file")
         });
     }
-    if meta.len() > MAX_BYTES {
-        return Err(Issue::new(
-            path,
-            None,
-            format!("{} bytes is too large for a description", meta.len()),
-        ));
-    }
-    let bytes = std::fs::read(path).map_err(unreadable)?;
+    let bytes = bounded(path, MAX_BYTES).map_err(unreadable)?;
+    let bytes = bytes.ok_or_else(|| {
+        let message = format!("more than {MAX_BYTES} bytes is too large for a description");
+        Issue::new(path, None, message)
+    })?;
     let text = String::from_utf8(bytes).map_err(|_| Issue::new(path, None, "the description is not UTF-8 text"))?;
     let description = parse(&text).map_err(|(at, message, hint)| Issue::new(path, at, message).hint(hint))?;
     Ok(Loaded {
         path: path.into(),
         description,
     })
+}
+
+/// What a file holds; `None` for more than `most` bytes. A pipe or a device tells no size beforehand, and may never end.
+pub fn bounded(path: &Path, most: u64) -> std::io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+    Ok((bytes.len() as u64 <= most).then_some(bytes))
 }
 
 type Fault = (Option<(u64, u64)>, String, Option<String>);
@@ -185,6 +190,17 @@ mod tests {
         assert_eq!(d.restart.policy, super::super::RestartPolicy::Never);
         assert_eq!(d.stop.eos_timeout, super::super::Span::seconds(10));
         assert_eq!(d.processes["p"].value.launch.value, "fakesrc ! fakesink");
+    }
+
+    #[test]
+    fn what_never_ends_is_refused() {
+        let issue = load(Path::new("/dev/zero")).map(|_| ()).unwrap_err();
+        assert!(issue.message.contains("too large"), "{}", issue.message);
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("secret");
+        std::fs::write(&file, "12345").unwrap();
+        assert_eq!(bounded(&file, 5).unwrap().as_deref(), Some(&b"12345"[..]));
+        assert_eq!(bounded(&file, 4).unwrap(), None);
     }
 
     #[test]
