@@ -161,6 +161,7 @@ fn what_is_missing_ends_the_run_or_is_done_without() {
             69,
             "HailoRT",
         ),
+        (&["preset=file", HAILO[0]], 65, "give one with hef-path"),
         (&["preset=webcm"], 65, "did you mean `webcam`?"),
     ] {
         let output = nunchi(dir.path(), &shipped(), more);
@@ -170,7 +171,7 @@ fn what_is_missing_ends_the_run_or_is_done_without() {
     let output = nunchi(
         dir.path(),
         &shipped(),
-        &["preset=file", "engine=hailo", "--timeout", "3s"],
+        &["preset=file", HAILO[0], HAILO[1], HAILO[2], "--timeout", "3s"],
     );
     assert_eq!(output.status.code(), Some(124), "{}", output.stderr);
     assert!(dir.path().join("out/mp4/video.mp4").exists(), "{}", output.stdout);
