@@ -198,13 +198,14 @@ fn a_wrong_version_and_a_wrong_model_are_named() {
         ("hailoface engine=hailo fallback=cpu", "none of the models is a HEF"),
         ("hailopose engine=hailo fallback=cpu", "none of the models is a HEF"),
         (openvino, "engine=auto"),
-        ("hailopose hef-path=model.onnx", "is no HEF"),
+        ("hailopose hef-path=model.onnx scheduling-algorithm=1", "is no HEF"),
         ("hailopose hef-path=pose.hef device=CUDA:0 fallback=cpu", "CUDA:0"),
         (
             "hailopose hef-path=pose.hef multi-process-service=true vdevice-group-id=UNIQUE",
             "vdevice-group-id=SHARED",
         ),
         ("hailopose hef-path=nowhere.hef fallback=cpu", "nowhere.hef"),
+        ("hailopose hef-path=pose.hef scheduling-algorithm=0", "use round-robin"),
     ] {
         assert_fails(&place.run("", line, "log.xml"), &[needle]);
     }

@@ -96,6 +96,17 @@ pub enum Fallback {
     Cpu,
 }
 
+/// How networks share a Hailo. `hailonet` has both; with `none` a network has the device for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
+#[enum_type(name = "GstNunchiSchedulingAlgorithm")]
+pub enum SchedulingAlgorithm {
+    #[enum_value(name = "None: refused here", nick = "none")]
+    None,
+    #[default]
+    #[enum_value(name = "Round robin", nick = "round-robin")]
+    RoundRobin,
+}
+
 /// Whether to write `GstAnalyticsRelationMeta`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
 #[enum_type(name = "GstNunchiAnalyticsMeta")]

@@ -1,6 +1,6 @@
 //! Properties of the Hailo engine, named as `hailonet` names them.
 
-use super::property;
+use super::{engine::SchedulingAlgorithm, property};
 use gst::{glib, prelude::*};
 use nunchi_inference::engine::{ModelSource, hailo::HailoOptions};
 use std::time::Duration;
@@ -12,6 +12,7 @@ pub struct Hailo {
     device_id: Option<String>,
     vdevice_group_id: String,
     multi_process_service: bool,
+    pub scheduling: SchedulingAlgorithm,
     scheduler_timeout_ms: u32,
     scheduler_threshold: u32,
     scheduler_priority: u32,
@@ -29,6 +30,7 @@ impl Default for Hailo {
             device_id: None,
             vdevice_group_id: engine.vdevice_group_id,
             multi_process_service: engine.multi_process_service,
+            scheduling: SchedulingAlgorithm::default(),
             scheduler_timeout_ms: ms(engine.scheduler_timeout),
             scheduler_threshold: engine.scheduler_threshold,
             scheduler_priority: engine.scheduler_priority.into(),
@@ -70,6 +72,7 @@ impl Hailo {
             "device-id" => self.device_id = property::path(new),
             "vdevice-group-id" => self.vdevice_group_id = property::value::<Option<String>>(new).unwrap_or_default(),
             "multi-process-service" => self.multi_process_service = property::value(new),
+            "scheduling-algorithm" => self.scheduling = property::value(new),
             "scheduler-timeout-ms" => self.scheduler_timeout_ms = property::value(new),
             "scheduler-threshold" => self.scheduler_threshold = property::value(new),
             "scheduler-priority" => self.scheduler_priority = property::value(new),
@@ -87,6 +90,7 @@ impl Hailo {
             "device-id" => self.device_id.to_value(),
             "vdevice-group-id" => self.vdevice_group_id.to_value(),
             "multi-process-service" => self.multi_process_service.to_value(),
+            "scheduling-algorithm" => self.scheduling.to_value(),
             "scheduler-timeout-ms" => self.scheduler_timeout_ms.to_value(),
             "scheduler-threshold" => self.scheduler_threshold.to_value(),
             "scheduler-priority" => self.scheduler_priority.to_value(),
@@ -139,6 +143,11 @@ impl Hailo {
                 .nick("Multi-process service")
                 .blurb("Open the device through HailoRT's service, which lends it to several processes; all of them must ask for it")
                 .default_value(d.multi_process_service)
+                .mutable_ready()
+                .build(),
+            glib::ParamSpecEnum::builder_with_default("scheduling-algorithm", d.scheduling)
+                .nick("Scheduling algorithm")
+                .blurb("How networks share the device; only round-robin, which hailonet's users give, is taken")
                 .mutable_ready()
                 .build(),
             number(

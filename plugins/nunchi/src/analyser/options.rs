@@ -1,6 +1,8 @@
 //! The properties that every analyser has: names, ranges, defaults and storage.
 
-use super::{AnalyticsMeta, Engine, Fallback, NvdsMeta, Precision, hailo::Hailo, property};
+use super::{
+    AnalyticsMeta, Engine, Fallback, NvdsMeta, Precision, engine::SchedulingAlgorithm, hailo::Hailo, property,
+};
 use gst::{glib, prelude::*};
 use nunchi_inference::engine::{EngineError, EngineKind, EngineOptions, ModelSource};
 
@@ -71,6 +73,12 @@ impl Options {
             })
         };
         self.are_tensors_attached()?;
+        if self.hailo.scheduling == SchedulingAlgorithm::None {
+            return conflict(
+                "scheduling-algorithm=none, with which no two networks share a device".to_owned(),
+                "use round-robin",
+            );
+        }
         if let Some(path) = &self.hailo.hef_path {
             let source = ModelSource::File(path.into());
             // Before the library is looked for: a name that is wrong is wrong with or without it.
