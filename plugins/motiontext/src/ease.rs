@@ -162,9 +162,45 @@ impl Tween {
     }
 }
 
+/// When a time line is looked at. A browser does so in ticks, and a motion begins from what the value is at the first tick after its start.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ticks {
+    /// Ticks of the scenario for one second of the time line; none where it is looked at all the time.
+    rate: Option<f64>,
+    /// The tick at which the time line begins; may lie between two.
+    origin: f64,
+}
+
+impl Ticks {
+    /// The pace at which the existing renderer was measured, ticks a second.
+    const PACE: f64 = 240.0;
+
+    pub(crate) const NONE: Self = Self {
+        rate: None,
+        origin: 0.0,
+    };
+
+    /// A time line that begins at `start` of the scenario and takes `seconds` of it for each of its own.
+    pub(crate) fn new(start: f64, seconds: f64) -> Self {
+        let rate = seconds * Self::PACE;
+        Self {
+            rate: (rate > 1e-6).then_some(rate),
+            origin: start * Self::PACE,
+        }
+    }
+
+    /// When a motion that begins at `time` is first seen.
+    fn first(self, time: f64) -> f64 {
+        match self.rate {
+            Some(rate) => ((self.origin + time * rate - 1e-6).ceil() - self.origin) / rate,
+            None => time,
+        }
+    }
+}
+
 /// A value that is `initial` and then moved by tweens, listed in the order of their starts. While tweens overlap the later one in the list
 /// wins; where none runs the value stays where the last one left it. A tween begins from what the value is at its start.
-pub(crate) fn moved(initial: f64, tweens: &[Tween], time: f64) -> f64 {
+pub(crate) fn moved(initial: f64, tweens: &[Tween], time: f64, ticks: Ticks) -> f64 {
     let mut value = initial;
     let mut last_end = f64::NEG_INFINITY;
     for (index, tween) in tweens.iter().enumerate() {
@@ -173,7 +209,7 @@ pub(crate) fn moved(initial: f64, tweens: &[Tween], time: f64) -> f64 {
         }
         let running = time < tween.end();
         if running || tween.end() >= last_end {
-            let from = moved(initial, &tweens[..index], tween.start);
+            let from = moved(initial, &tweens[..index], ticks.first(tween.start), ticks);
             value = tween.at(from, time);
             last_end = if running { f64::INFINITY } else { tween.end() };
         }
@@ -247,9 +283,9 @@ mod tests {
             (9.0, 0.6),
         ] {
             assert!(
-                close(moved(0.0, &tweens, time), value),
+                close(moved(0.0, &tweens, time, Ticks::NONE), value),
                 "{time}: {}",
-                moved(0.0, &tweens, time)
+                moved(0.0, &tweens, time, Ticks::NONE)
             );
         }
     }
@@ -260,9 +296,9 @@ mod tests {
             Tween::new(0.0, 1.0, 1.0, Ease::Linear),
             Tween::new(0.2, 0.1, 9.0, Ease::Linear),
         ];
-        assert!(close(moved(0.0, &tweens, 0.25), 4.6));
-        assert!(close(moved(0.0, &tweens, 0.5), 0.5));
-        assert!(close(moved(0.0, &tweens, 2.0), 1.0));
-        assert!(moved(0.0, &[Tween::new(0.0, 0.0, 1.0, Ease::Linear)], 0.0).is_finite());
+        assert!(close(moved(0.0, &tweens, 0.25, Ticks::NONE), 4.6));
+        assert!(close(moved(0.0, &tweens, 0.5, Ticks::NONE), 0.5));
+        assert!(close(moved(0.0, &tweens, 2.0, Ticks::NONE), 1.0));
+        assert!(moved(0.0, &[Tween::new(0.0, 0.0, 1.0, Ease::Linear)], 0.0, Ticks::NONE).is_finite());
     }
 }

@@ -81,7 +81,7 @@ pub(crate) struct Node {
 pub(crate) enum Content {
     Group {
         children: Vec<Node>,
-        panel: PanelStyle,
+        panel: Box<PanelStyle>,
     },
     Text(Arc<str>),
     /// Index of the asset, or none if it may not be loaded.

@@ -30,6 +30,10 @@ pub(super) fn apply(effect: &Effect, p: f64, subject: &Subject<'_>, inner: &mut 
             }
         }
         Plugin::CwiBouncing { wave, letter } => {
+            if p <= 0.0 && subject.is_preview() {
+                // Upstream cuts the word anew when this begins, and the colour is back one instant later.
+                inner.units = Units::Whole;
+            }
             let looks = letters(inner, subject.letters);
             let last = looks.len().saturating_sub(1).max(1) as f64;
             for (index, look) in looks.iter_mut().enumerate() {

@@ -2,7 +2,7 @@
 
 use super::params::Glow;
 use super::{Effect, Inner, Look, Plugin, Subject, Under, Units};
-use crate::ease::{Ease, Tween, moved};
+use crate::ease::{Ease, Ticks, Tween, moved};
 use crate::scene::{Filter, Rgba, Shadow};
 
 pub(super) fn apply(effect: &Effect, p: f64, subject: &Subject<'_>, inner: &mut Inner) {
@@ -146,7 +146,7 @@ fn glitch(
         let mut tweens = tweens.to_vec();
         tweens.push(reset(initial));
         tweens.sort_by(|a, b| a.start.total_cmp(&b.start));
-        moved(initial, &tweens, time)
+        moved(initial, &tweens, time, Ticks::NONE)
     };
     let blink = |start: f64, length: f64, cycles| Tween::new(start, length, 0.0, Ease::DEFAULT).back_and_forth(cycles);
     let mut look = Look {
@@ -159,6 +159,7 @@ fn glitch(
                 initial,
                 &[Tween::new(0.3, 0.1, to, Ease::DEFAULT).back_and_forth(2)],
                 time,
+                Ticks::NONE,
             ) as f32
         };
         if time > 0.3 && time < 0.5 {

@@ -279,7 +279,14 @@ pub(crate) fn inner(subject: &Subject<'_>, t: f64) -> Inner {
             | Plugin::ScalePop { .. }
             | Plugin::Elastic { .. }
             | Plugin::Rotation { .. }
-            | Plugin::Magnetic { .. } => inner.units = text_in::units(effect, progress, subject),
+            | Plugin::Magnetic { .. } => {
+                if subject.is_preview() {
+                    // Upstream throws away what is there, light and ghosts with it.
+                    inner.under.clear();
+                    inner.ghosts.clear();
+                }
+                inner.units = text_in::units(effect, progress, subject);
+            }
             Plugin::Glow(_)
             | Plugin::Flames { .. }
             | Plugin::Typewriter { .. }

@@ -1,7 +1,7 @@
 //! Effects that bring letters or words in one after the other. Each has a time line of its own, which its window is spread over.
 
 use super::{Effect, Look, Plugin, Subject, Units, mix, mix_shadow};
-use crate::ease::{Ease, Tween, moved};
+use crate::ease::{Ease, Ticks, Tween};
 use crate::scene::{Filter, Rgba, Shadow};
 
 const OUT: Ease = Ease::Out(3);
@@ -9,11 +9,19 @@ const OUT: Ease = Ease::Out(3);
 /// The letters or words at progress `p`.
 pub(super) fn units(effect: &Effect, p: f64, subject: &Subject<'_>) -> Units {
     let (letters, words) = (subject.letters, subject.words);
-    let each = |count: usize, stagger: f64, tail: f64, look: &dyn Fn(usize, f64) -> Look| -> Vec<Look> {
+    let each = |count: usize, stagger: f64, tail: f64, look: &dyn Fn(usize, Time) -> Look| -> Vec<Look> {
         let whole = count.saturating_sub(1) as f64 * stagger + tail;
-        (0..count)
-            .map(|index| look(index, p * whole - index as f64 * stagger))
-            .collect()
+        let pace = effect.window.length() / whole;
+        let time = |start: f64| Time {
+            now: p * whole - start,
+            ticks: if subject.is_preview() {
+                Ticks::new(effect.window.start + start * pace, pace)
+            } else {
+                Ticks::NONE
+            },
+        };
+        let looks = (0..count).map(|index| look(index, time(index as f64 * stagger)));
+        looks.collect()
     };
     let of_letters = |looks, perspective| Units::Letters {
         looks,
@@ -35,7 +43,7 @@ pub(super) fn units(effect: &Effect, p: f64, subject: &Subject<'_>) -> Units {
                 scale,
                 ease,
             };
-            let look = |index: usize, time| {
+            let look = |index: usize, time: Time| {
                 let starts = effect.window.start + effect.window.length() * (index as f64 * stagger / whole);
                 fade.letter(time, subject.shadow_at(starts), subject)
             };
@@ -50,7 +58,7 @@ pub(super) fn units(effect: &Effect, p: f64, subject: &Subject<'_>) -> Units {
             blur,
         } => {
             let tail = if settles { 1.2 * length } else { length };
-            let look = |_, time| slide_up(time, distance, length, ease, settles, blur);
+            let look = |_: usize, time: Time| slide_up(time, distance, length, ease, settles, blur);
             Units::Words {
                 looks: each(words, stagger, tail, &look),
                 margin: 0.0,
@@ -65,7 +73,7 @@ pub(super) fn units(effect: &Effect, p: f64, subject: &Subject<'_>) -> Units {
             color,
         } => {
             let tail = length.max(0.8 * length + 0.2);
-            let look = |_, time| scale_pop(time, scale, length, bounce, color, subject.shadow);
+            let look = |_: usize, time: Time| scale_pop(time, scale, length, bounce, color, subject.shadow);
             of_letters(each(letters, stagger, tail, &look), None)
         }
         Plugin::Elastic {
@@ -75,7 +83,7 @@ pub(super) fn units(effect: &Effect, p: f64, subject: &Subject<'_>) -> Units {
             scale,
             overshoot,
         } => {
-            let look = |index, time| {
+            let look = |index: usize, time: Time| {
                 let lean = 3.0 * subject.random(effect, index, 0);
                 elastic(time, bounce, length, scale, overshoot, lean, subject.shadow)
             };
@@ -93,7 +101,7 @@ pub(super) fn units(effect: &Effect, p: f64, subject: &Subject<'_>) -> Units {
             axes,
         } => {
             let tail = length.max(0.8 * length + 0.3);
-            let look = |index, time| {
+            let look = |index: usize, time: Time| {
                 let jitter = [
                     3.0 * subject.random(effect, index, 0),
                     5.0 * subject.random(effect, index, 1),
@@ -115,7 +123,7 @@ pub(super) fn units(effect: &Effect, p: f64, subject: &Subject<'_>) -> Units {
         } => {
             let tail = length.max(0.7 * length + 0.4);
             let whole = letters.saturating_sub(1) as f64 * delay + tail;
-            let look = |index: usize, time: f64| {
+            let look = |index: usize, time: Time| {
                 let random = |slot| subject.random(effect, index, slot);
                 let pull = [strength * random(0), strength / 2.0 * random(1), 15.0 * random(2)];
                 let tremble = [2.0 * random(3), random(4)];
@@ -128,6 +136,19 @@ pub(super) fn units(effect: &Effect, p: f64, subject: &Subject<'_>) -> Units {
             of_letters(each(letters, delay, tail, &look), None)
         }
         _ => Units::Whole,
+    }
+}
+
+/// When a letter or word is looked at, on its own time line.
+#[derive(Clone, Copy)]
+struct Time {
+    now: f64,
+    ticks: Ticks,
+}
+
+impl Time {
+    fn moved(self, initial: f64, tweens: &[Tween]) -> f64 {
+        crate::ease::moved(initial, tweens, self.now, self.ticks)
     }
 }
 
@@ -144,28 +165,27 @@ struct Fade {
 }
 
 impl Fade {
-    fn letter(&self, time: f64, shadow: Option<Shadow>, subject: &Subject<'_>) -> Look {
+    fn letter(&self, time: Time, shadow: Option<Shadow>, subject: &Subject<'_>) -> Look {
         const GREY: f32 = 0.6;
         const LIGHT: Rgba = Rgba { a: 0.3, ..Rgba::WHITE };
         const GONE: Rgba = Rgba { a: 0.0, ..Rgba::WHITE };
         let Self { length: d, ease, .. } = *self;
-        let share = ease.at(time / d.max(1e-9));
+        let share = ease.at(time.now / d.max(1e-9));
         let pulse = Tween::new(0.6 * d, 0.2 * d, 1.03, OUT).back_and_forth(2);
         let mut look = Look {
-            scale: [moved(self.scale, &[Tween::new(0.0, d, 1.0, ease), pulse], time); 2],
+            scale: [time.moved(self.scale, &[Tween::new(0.0, d, 1.0, ease), pulse]); 2],
             opacity: (self.opacity + (1.0 - self.opacity) * share).clamp(0.0, 1.0),
             color: Some(mix(Rgba::opaque(GREY, GREY, GREY), Rgba::WHITE, share)),
             ..Look::default()
         };
-        if time <= 0.0 {
+        if time.now <= 1e-9 {
             return look;
         }
         // Upstream lets the brightness begin at nothing.
         let dark = if subject.is_preview() { 0.0 } else { 1.0 };
-        let brightness = moved(
+        let brightness = time.moved(
             dark,
-            &[Tween::new(0.0, d, 1.3, ease), Tween::new(d, 0.4, 1.0, OUT)],
-            time,
+            &[Tween::new(0.0, d, 1.3, ease), Tween::new(d, 0.4, 1.0, Ease::DEFAULT)],
         );
         look.filters = vec![Filter::Brightness(brightness.max(0.0) as f32)];
         let lit = Shadow {
@@ -188,14 +208,14 @@ impl Fade {
             color: GONE,
             ..lit
         };
-        look.shadows = Some(vec![mix_shadow(now, gone, OUT.at((time - d) / 0.4))]);
+        look.shadows = Some(vec![mix_shadow(now, gone, Ease::DEFAULT.at((time.now - d) / 0.4))]);
         look
     }
 }
 
-fn slide_up(time: f64, distance: f64, d: f64, ease: Ease, settles: bool, blur: bool) -> Look {
+fn slide_up(time: Time, distance: f64, d: f64, ease: Ease, settles: bool, blur: bool) -> Look {
     const GREY: f32 = 136.0 / 255.0;
-    let share = ease.at(time / d.max(1e-9));
+    let share = ease.at(time.now / d.max(1e-9));
     let mut rise = vec![Tween::new(0.0, d, 0.0, ease)];
     if settles {
         rise.push(Tween::new(0.8 * d, 0.2 * d, -2.0, Ease::DEFAULT));
@@ -203,7 +223,7 @@ fn slide_up(time: f64, distance: f64, d: f64, ease: Ease, settles: bool, blur: b
     }
     let blur = if blur { (3.0 * (1.0 - share)).max(0.0) } else { 0.0 };
     Look {
-        shift: [0.0, moved(distance, &rise, time)],
+        shift: [0.0, time.moved(distance, &rise)],
         opacity: share.clamp(0.0, 1.0),
         color: Some(tint(
             Rgba::opaque(GREY, GREY, GREY),
@@ -211,7 +231,7 @@ fn slide_up(time: f64, distance: f64, d: f64, ease: Ease, settles: bool, blur: b
             0.2 * d,
             0.6 * d,
             Ease::DEFAULT,
-            time,
+            time.now,
         )),
         filters: if blur > 0.0 {
             vec![Filter::Blur(blur as f32)]
@@ -222,24 +242,24 @@ fn slide_up(time: f64, distance: f64, d: f64, ease: Ease, settles: bool, blur: b
     }
 }
 
-fn scale_pop(time: f64, pop: f64, d: f64, bounce: f64, color: bool, shadow: Option<Shadow>) -> Look {
+fn scale_pop(time: Time, pop: f64, d: f64, bounce: f64, color: bool, shadow: Option<Shadow>) -> Look {
     const YELLOW: Rgba = Rgba::opaque(1.0, 1.0, 0.6);
     let back = Ease::BackOut(2.0);
     let scale = [
         Tween::new(0.0, 0.4 * d, pop, back),
         Tween::new(0.4 * d, 0.6 * d, 1.0, Ease::ElasticOut(bounce, 0.3)),
-        Tween::new(0.8 * d, 0.1, 1.1, Ease::DEFAULT).back_and_forth(2),
+        Tween::new(0.8 * d, 0.1, 1.1, OUT).back_and_forth(2),
     ];
     let mut look = Look {
-        scale: [moved(0.0, &scale, time); 2],
-        opacity: back.at(time / (0.4 * d).max(1e-9)).clamp(0.0, 1.0),
+        scale: [time.moved(0.0, &scale); 2],
+        opacity: back.at(time.now / (0.4 * d).max(1e-9)).clamp(0.0, 1.0),
         ..Look::default()
     };
     if color {
-        let lit = tint(Rgba::WHITE, YELLOW, 0.1 * d, 0.2 * d, Ease::DEFAULT, time);
-        look.color = Some(tint(lit, Rgba::WHITE, 0.3 * d, 0.4 * d, Ease::DEFAULT, time));
-        if time > 0.1 * d {
-            let share = |start: f64, length: f64| Ease::DEFAULT.at((time - start) / length.max(1e-9));
+        let lit = tint(Rgba::WHITE, YELLOW, 0.1 * d, 0.2 * d, OUT, time.now);
+        look.color = Some(tint(lit, Rgba::WHITE, 0.3 * d, 0.4 * d, OUT, time.now));
+        if time.now > 0.1 * d + 1e-9 {
+            let share = |start: f64, length: f64| OUT.at((time.now - start) / length.max(1e-9));
             let halo = Shadow {
                 dx: 0.0,
                 dy: 0.0,
@@ -258,17 +278,16 @@ fn scale_pop(time: f64, pop: f64, d: f64, bounce: f64, color: bool, shadow: Opti
     look
 }
 
-fn elastic(time: f64, bounce: f64, d: f64, start: f64, overshoot: f64, lean: f64, shadow: Option<Shadow>) -> Look {
+fn elastic(time: Time, bounce: f64, d: f64, start: f64, overshoot: f64, lean: f64, shadow: Option<Shadow>) -> Look {
     const GREY: f32 = 0.4;
     let (first, second) = (Ease::ElasticOut(bounce, 0.3), Ease::ElasticOut(bounce, 0.2));
     let through = |from: f64, top: f64, end: f64| {
-        moved(
+        time.moved(
             from,
             &[
                 Tween::new(0.0, 0.4 * d, top, first),
                 Tween::new(0.4 * d, 0.3 * d, end, second),
             ],
-            time,
         )
     };
     let glow = Shadow {
@@ -283,10 +302,10 @@ fn elastic(time: f64, bounce: f64, d: f64, start: f64, overshoot: f64, lean: f64
         blur: 0.0,
         color: Rgba { a: 0.0, ..Rgba::WHITE },
     };
-    let shadows = if time <= 0.5 * d {
+    let shadows = if time.now <= 0.5 * d + 1e-9 {
         None
-    } else if time < 0.8 * d + 0.5 {
-        let share = Ease::DEFAULT.at((time - 0.5 * d) / (0.3 * d).max(1e-9));
+    } else if time.now < 0.8 * d + 0.5 {
+        let share = Ease::DEFAULT.at((time.now - 0.5 * d) / (0.3 * d).max(1e-9));
         Some(vec![mix_shadow(shadow.unwrap_or(gone), glow, share)])
     } else {
         Some(vec![gone])
@@ -295,14 +314,14 @@ fn elastic(time: f64, bounce: f64, d: f64, start: f64, overshoot: f64, lean: f64
         scale: [through(start, overshoot, 1.0); 2],
         turn: [0.0, 0.0, through(0.0, lean, 0.0)],
         origin: [0.5, 1.0],
-        opacity: moved(0.0, &[Tween::new(0.0, 0.4 * d, 1.0, first)], time).clamp(0.0, 1.0),
+        opacity: time.moved(0.0, &[Tween::new(0.0, 0.4 * d, 1.0, first)]).clamp(0.0, 1.0),
         color: Some(tint(
             Rgba::opaque(GREY, GREY, GREY),
             Rgba::WHITE,
             0.2 * d,
             0.6 * d,
             OUT,
-            time,
+            time.now,
         )),
         shadows,
         ..Look::default()
@@ -310,7 +329,7 @@ fn elastic(time: f64, bounce: f64, d: f64, start: f64, overshoot: f64, lean: f64
 }
 
 /// `jitter` is degrees about x and y.
-fn rotation(time: f64, degrees: f64, d: f64, axes: [bool; 3], jitter: [f64; 2]) -> Look {
+fn rotation(time: Time, degrees: f64, d: f64, axes: [bool; 3], jitter: [f64; 2]) -> Look {
     let back = Ease::BackOut(1.7);
     let turn = |axis: usize| {
         let mut tweens = Vec::with_capacity(3);
@@ -323,21 +342,21 @@ fn rotation(time: f64, degrees: f64, d: f64, axes: [bool; 3], jitter: [f64; 2]) 
         if let Some(to) = jitter.get(axis) {
             tweens.push(Tween::new(0.8 * d, 0.1, *to, Ease::DEFAULT).back_and_forth(3));
         }
-        moved(from, &tweens, time)
+        time.moved(from, &tweens)
     };
     let scale = [
         Tween::new(0.0, 0.7 * d, 1.1, OUT),
         Tween::new(0.7 * d, 0.3 * d, 1.0, back),
     ];
     Look {
-        scale: [moved(0.5, &scale, time); 2],
+        scale: [time.moved(0.5, &scale); 2],
         turn: [turn(0), turn(1), turn(2)],
-        opacity: OUT.at(time / (0.7 * d).max(1e-9)),
+        opacity: OUT.at(time.now / (0.7 * d).max(1e-9)),
         ..Look::default()
     }
 }
 
-fn magnetic(time: f64, d: f64, elasticity: f64, pull: [f64; 3], tremble: [f64; 2]) -> Look {
+fn magnetic(time: Time, d: f64, elasticity: f64, pull: [f64; 3], tremble: [f64; 2]) -> Look {
     let home = Ease::ElasticOut(elasticity, 0.3);
     let through = |to: f64, tremble: Option<f64>| {
         let mut tweens = vec![
@@ -345,7 +364,7 @@ fn magnetic(time: f64, d: f64, elasticity: f64, pull: [f64; 3], tremble: [f64; 2
             Tween::new(0.4 * d, 0.6 * d, 0.0, home),
         ];
         tweens.extend(tremble.map(|to| Tween::new(0.7 * d, 0.1, to, Ease::DEFAULT).back_and_forth(4)));
-        moved(0.0, &tweens, time)
+        time.moved(0.0, &tweens)
     };
     Look {
         shift: [through(pull[0], Some(tremble[0])), through(pull[1], Some(tremble[1]))],

@@ -120,6 +120,7 @@ impl<'a> Builder<'a, '_> {
     /// Everything that is to be seen.
     pub(super) fn stage(&mut self) -> Block<Tag<'a>> {
         let mut stage = Block::new(Tag::Nothing, Display::Block { align: Align::Start });
+        stage.size = self.stage.map(|side| Some(Length::Px(side)));
         let (document, time) = (self.document, self.time);
         for cue in document.cues.iter().filter(|cue| cue.life.holds(time)) {
             let around = Around {

@@ -176,7 +176,10 @@ fn intrinsic<T>(block: &Block<T>, measure: &mut dyn Measure) -> [f64; 2] {
             let widest = children(&|all, one| [all[0].max(one[0]), all[1].max(one[1])]);
             match columns {
                 Columns::Fit => widest,
-                Columns::Each => widest.map(|width| width * count as f64 + gap * count.saturating_sub(1) as f64),
+                Columns::Each => {
+                    let gaps = gap * count.saturating_sub(1) as f64;
+                    [gaps, widest[1] * count as f64 + gaps]
+                }
             }
         }
     }

@@ -212,8 +212,8 @@ impl Painter<'_> {
         let mut whole = Look::default();
         for look in &text.inner.whole {
             matrix = matrix.times(&self.look(look, at.size, None));
-            wrapper.opacity *= look.opacity;
-            wrapper
+            whole.opacity *= look.opacity;
+            whole
                 .filters
                 .extend(look.filters.iter().map(|filter| self.filter(*filter)));
             whole.color = look.color.or(whole.color);
@@ -230,17 +230,10 @@ impl Painter<'_> {
             _ => None,
         };
         let run = |set: &Set, matrix: &Matrix| self.run(text, inline, set, &whole, (at.size, view), matrix);
-        wrapper
-            .children
-            .extend(at.lines.sets.iter().filter_map(|set| run(set, &matrix)));
-        if !text.inner.ghosts.is_empty() {
-            // What the effect does to the text it does not do to its ghosts.
-            for run in &mut wrapper.children {
-                run.opacity *= wrapper.opacity;
-                run.filters.append(&mut wrapper.filters.clone());
-            }
-            wrapper.opacity = channels.opacity.unwrap_or(1.0);
-            wrapper.filters.clear();
+        for mut run in at.lines.sets.iter().filter_map(|set| run(set, &matrix)) {
+            run.opacity *= whole.opacity;
+            run.filters.splice(0..0, whole.filters.iter().copied());
+            wrapper.children.push(run);
         }
         for ghost in &text.inner.ghosts {
             let matrix = matrix.times(&self.look(ghost, at.size, None));

@@ -174,7 +174,7 @@ fn items(inline: &Inline, measure: &mut dyn Measure) -> Vec<Item> {
             PieceKind::Run => {
                 let mut start = 0;
                 let mut break_before = !items.is_empty();
-                for (end, opportunity) in linebreaks(text) {
+                for (end, opportunity) in breaks(text) {
                     let word = &text[start..end];
                     let ink = word.trim_end_matches(['\n', '\r']);
                     let inked = if inline.keep { ink } else { ink.trim_end_matches(' ') };
@@ -201,6 +201,23 @@ fn items(inline: &Inline, measure: &mut dyn Measure) -> Vec<Item> {
         }
     }
     items
+}
+
+/// Where lines may break as Unicode has it, and after every space, as browsers have it.
+fn breaks(text: &str) -> Vec<(usize, BreakOpportunity)> {
+    let mut all: Vec<_> = linebreaks(text).collect();
+    let spaces = text
+        .match_indices(' ')
+        .map(|(at, _)| at + 1)
+        .filter(|at| !text[*at..].starts_with(' ') && *at < text.len());
+    let known = all.len();
+    for at in spaces {
+        if all[..known].binary_search_by_key(&at, |(at, _)| *at).is_err() {
+            all.push((at, BreakOpportunity::Allowed));
+        }
+    }
+    all.sort_by_key(|(at, _)| *at);
+    all
 }
 
 fn width(text: &str, font: &FontStyle, measure: &mut dyn Measure) -> f64 {

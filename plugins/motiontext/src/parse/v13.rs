@@ -155,7 +155,7 @@ fn node(reader: &mut Reader<'_>, value: &Value, around: &Around<'_>, path: &Path
     let content = match kind(value) {
         Kind::Text => Content::Text(text(reader, value, path)),
         Kind::Group | Kind::Unknown => {
-            let panel = panel(reader, value, around.track, path);
+            let panel = Box::new(panel(reader, value, around.track, path));
             layout.children = Some(arrange(&layout, around.separate));
             let around = Around {
                 time,

@@ -316,7 +316,7 @@ impl<'a> Scope<'a> {
         };
         let content = match kind(value) {
             Kind::Group => {
-                let panel = panel(reader, value, around.track, path);
+                let panel = Box::new(panel(reader, value, around.track, path));
                 let around = Around {
                     time,
                     style: style.clone(),
