@@ -204,12 +204,13 @@ pub(crate) fn moved(initial: f64, tweens: &[Tween], time: f64, ticks: Ticks) -> 
     let mut value = initial;
     let mut last_end = f64::NEG_INFINITY;
     for (index, tween) in tweens.iter().enumerate() {
-        if time < tween.start {
+        let first = ticks.first(tween.start);
+        if time < first {
             break;
         }
         let running = time < tween.end();
         if running || tween.end() >= last_end {
-            let from = moved(initial, &tweens[..index], ticks.first(tween.start), ticks);
+            let from = moved(initial, &tweens[..index], first, ticks);
             value = tween.at(from, time);
             last_end = if running { f64::INFINITY } else { tween.end() };
         }

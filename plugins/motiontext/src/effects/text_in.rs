@@ -219,7 +219,7 @@ fn slide_up(time: Time, distance: f64, d: f64, ease: Ease, settles: bool, blur: 
     let mut rise = vec![Tween::new(0.0, d, 0.0, ease)];
     if settles {
         rise.push(Tween::new(0.8 * d, 0.2 * d, -2.0, Ease::DEFAULT));
-        rise.push(Tween::new(d, 0.2 * d, 0.0, Ease::DEFAULT));
+        rise.push(Tween::new(d, 0.2 * d, 0.0, Ease::InOut(2)));
     }
     let blur = if blur { (3.0 * (1.0 - share)).max(0.0) } else { 0.0 };
     Look {
@@ -338,9 +338,10 @@ fn rotation(time: Time, degrees: f64, d: f64, axes: [bool; 3], jitter: [f64; 2])
             from = -degrees / 4.0;
             tweens.push(Tween::new(0.0, 0.7 * d, degrees, OUT));
             tweens.push(Tween::new(0.7 * d, 0.3 * d, 0.0, back));
-        }
-        if let Some(to) = jitter.get(axis) {
-            tweens.push(Tween::new(0.8 * d, 0.1, *to, Ease::DEFAULT).back_and_forth(3));
+            let tremble = jitter
+                .get(axis)
+                .map(|to| Tween::new(0.8 * d, 0.1, *to, Ease::Linear).back_and_forth(3));
+            tweens.extend(tremble);
         }
         time.moved(from, &tweens)
     };
@@ -363,7 +364,7 @@ fn magnetic(time: Time, d: f64, elasticity: f64, pull: [f64; 3], tremble: [f64; 
             Tween::new(0.0, 0.4 * d, to, OUT),
             Tween::new(0.4 * d, 0.6 * d, 0.0, home),
         ];
-        tweens.extend(tremble.map(|to| Tween::new(0.7 * d, 0.1, to, Ease::DEFAULT).back_and_forth(4)));
+        tweens.extend(tremble.map(|to| Tween::new(0.7 * d, 0.1, to, Ease::Linear).back_and_forth(4)));
         time.moved(0.0, &tweens)
     };
     Look {
