@@ -50,8 +50,9 @@ struct Resolver<'a> {
 }
 
 impl Resolver<'_> {
-    fn count(&mut self, path: &Path<'_>, depth: usize) -> Result<(), Error> {
-        self.values += 1;
+    fn count(&mut self, copied: usize, path: &Path<'_>, depth: usize) -> Result<(), Error> {
+        // Text that is copied counts by its length.
+        self.values += 1 + copied / 64;
         if self.values > MOST_VALUES {
             return Err(Error::at(
                 path,
@@ -66,7 +67,7 @@ impl Resolver<'_> {
 
     /// As `value`, without a copy of what has no reference in it.
     fn owned(&mut self, value: Value, path: &Path<'_>, depth: usize) -> Result<Value, Error> {
-        self.count(path, depth)?;
+        self.count(0, path, depth)?;
         Ok(match value {
             Value::String(text) if text.starts_with(PREFIX) => self.reference(&text, path, depth)?,
             Value::Array(mut list) => {
@@ -86,24 +87,22 @@ impl Resolver<'_> {
     }
 
     fn value(&mut self, value: &Value, path: &Path<'_>, depth: usize) -> Result<Value, Error> {
-        self.count(path, depth)?;
+        self.count(value.as_str().map_or(0, str::len), path, depth)?;
         Ok(match value {
             Value::String(text) if text.starts_with(PREFIX) => self.reference(text, path, depth)?,
             Value::Array(list) => {
                 let items = list.iter().enumerate();
-                Value::Array(
-                    items
-                        .map(|(index, item)| self.value(item, &path.item(index), depth + 1))
-                        .collect::<Result<_, _>>()?,
-                )
+                let items = items.map(|(index, item)| self.value(item, &path.item(index), depth + 1));
+                Value::Array(items.collect::<Result<_, _>>()?)
             }
             Value::Object(map) => {
-                let items = map.iter();
-                Value::Object(
-                    items
-                        .map(|(key, item)| Ok((key.clone(), self.value(item, &path.key(key), depth + 1)?)))
-                        .collect::<Result<_, Error>>()?,
-                )
+                let mut copy = Map::new();
+                for (key, item) in map {
+                    let path = path.key(key);
+                    self.count(key.len(), &path, depth)?;
+                    copy.insert(key.clone(), self.value(item, &path, depth + 1)?);
+                }
+                Value::Object(copy)
             }
             other => other.clone(),
         })
@@ -115,6 +114,12 @@ impl Resolver<'_> {
             return Err(Error::said(
                 path,
                 format!("Circular reference detected in define: {chain} -> {text}"),
+            ));
+        }
+        if self.under_way.len() >= MOST_DEPTH {
+            return Err(Error::at(
+                path,
+                format!("more than {MOST_DEPTH} references to references"),
             ));
         }
         let mut keys = text[PREFIX.len()..].split('.');
@@ -240,5 +245,11 @@ mod tests {
             deep.insert(format!("a{level}"), json!([format!("define.a{}", level - 1)]));
         }
         assert!(resolved(&deep.into(), "define.a199").is_err_and(|text| text.contains("deep")));
+        let chain: Map<_, _> = (1..100_000)
+            .map(|level| (format!("a{level}"), json!(format!("define.a{}", level + 1))))
+            .collect();
+        assert!(resolved(&chain.into(), "define.a1").is_err_and(|text| text.contains("references")));
+        let long = json!({"long": "x".repeat(1 << 20), "many": vec!["define.long"; 1000]});
+        assert!(resolved(&long, "define.many").is_err_and(|text| text.contains("values")));
     }
 }

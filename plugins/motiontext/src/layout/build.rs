@@ -87,8 +87,9 @@ impl<'a> Builder<'a, '_> {
 
     /// How much larger px lengths are drawn than they are written.
     pub(super) fn px_scale(&self) -> f64 {
-        if self.options.reference_height > 0.0 {
-            self.stage[1] / self.options.reference_height
+        let height = self.options.reference_height;
+        if height > 0.0 {
+            (self.stage[1] / height).clamp(1e-3, 1e3)
         } else {
             1.0
         }

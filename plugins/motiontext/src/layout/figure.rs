@@ -73,7 +73,7 @@ fn add(figure: Figure, items: &mut Vec<Item>) {
         return;
     }
     let matrix = Matrix(figure.transform.0);
-    if !matrix.is_finite() {
+    if !matrix.is_finite() || !figure.size.iter().all(|side| side.is_finite()) {
         return;
     }
     let (opacity, blend, clip) = (figure.opacity.min(1.0) as f32, figure.blend, figure.clip);

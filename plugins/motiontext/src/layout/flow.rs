@@ -194,8 +194,11 @@ fn clamped<T>(block: &Block<T>, axis: usize, value: f64, whole: Option<f64>) -> 
     value
         .min(bound(block.max[axis]).unwrap_or(f64::INFINITY))
         .max(bound(block.min[axis]).unwrap_or(0.0))
-        .max(0.0)
+        .clamp(0.0, LARGEST)
 }
+
+/// No box is larger, px: shares of shares could be infinite.
+const LARGEST: f64 = 1e7;
 
 /// Content width of a box that takes what there is.
 fn stretched_width<T>(block: &Block<T>, containing: f64) -> f64 {

@@ -358,7 +358,7 @@ fn set_line(
             rect,
         };
         x += items[index..=end].iter().map(|item| item.width).sum::<f64>();
-        match lines.sets.iter_mut().find(|set| set.piece == item.piece) {
+        match lines.sets.last_mut().filter(|set| set.piece == item.piece) {
             Some(set) => {
                 let right = (set.rect[0] + set.rect[2]).max(rect[0] + rect[2]);
                 set.rect[0] = set.rect[0].min(rect[0]);

@@ -94,6 +94,14 @@ fn effect(
             .add(path, "an effect needs times that begin and end: left out");
         return Ok(None);
     }
+    let window = match plugin {
+        // It is over when its own times are.
+        Plugin::Cwi { to, .. } => Span {
+            end: window.end.max(window.start + to),
+            ..window
+        },
+        _ => window,
+    };
     let compose = match spec["compose"].as_str() {
         Some("add") => Compose::Add,
         Some("multiply") => Compose::Multiply,
@@ -361,8 +369,8 @@ fn plugin(name: &str, params: &mut Params<'_, '_>, base: Base<'_>) -> Option<(Pl
                 _ => CwiKind::Color,
             };
             let (target, _) = params.target(base);
-            let from = params.number(&["t0"], 0.0, -LONG, f64::MAX);
-            let to = params.number(&["t1"], base.time.length().min(1e7), -LONG, f64::MAX);
+            let from = params.number(&["t0"], 0.0, -1e7, 1e7);
+            let to = params.number(&["t1"], base.time.length().min(1e7), -1e7, 1e7);
             let tremble = Shake {
                 amplitude: params.within("tremble", "ampPx", 1.5, 0.0, 1000.0),
                 frequency: params.within("tremble", "freq", 12.0, 0.0, 1000.0),

@@ -1,6 +1,6 @@
 //! Documents of version 2.0.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -22,6 +22,7 @@ pub(super) fn document(reader: &mut Reader<'_>, value: Value) -> Result<Document
         .or_else(|| value["define"]["speakerPalette"].as_object())
         .cloned();
     let palette = palette.map(Value::Object);
+    define_fonts(reader, &value["define"]);
     let value = define::resolve(value)?;
     let said = |path: &str, message: &str| Err(Error::said(path, message));
     for key in ["timebase", "stage"] {
@@ -60,7 +61,8 @@ pub(super) fn document(reader: &mut Reader<'_>, value: Value) -> Result<Document
     let tracks = Tracks::read(reader, &value["tracks"], safe, &root.key("tracks"))?;
     let mut scope = Scope {
         palette: palette.as_ref(),
-        ids: HashMap::new(),
+        ids: HashSet::new(),
+        cues: &value["cues"],
     };
     let mut cues = Vec::new();
     let path = root.key("cues");
@@ -82,6 +84,25 @@ pub(super) fn document(reader: &mut Reader<'_>, value: Value) -> Result<Document
         tracks,
         cues,
     })
+}
+
+/// Fonts go by the name of their family and by the key under which they are defined.
+fn define_fonts(reader: &mut Reader<'_>, define: &Value) {
+    let root = Path::Root("define");
+    for (key, value) in define
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(_, value)| value["type"] == "font")
+    {
+        let families = value["family"]
+            .as_str()
+            .into_iter()
+            .chain([key.as_str()])
+            .map(str::to_owned)
+            .collect();
+        reader.asset(AssetKind::Font { families }, value, &root.key(key));
+    }
 }
 
 /// What the nodes of a track take from it.
@@ -191,8 +212,32 @@ impl Extent {
 
 struct Scope<'a> {
     palette: Option<&'a Value>,
-    /// Of cues and nodes, and where they are.
-    ids: HashMap<String, String>,
+    /// Of cues and nodes.
+    ids: HashSet<String>,
+    cues: &'a Value,
+}
+
+/// Where an id is first given.
+fn first_with(id: &str, cues: &Value) -> String {
+    fn within(node: &Value, id: &str, path: &Path<'_>) -> Option<String> {
+        if node["id"] == id {
+            return Some(path.to_string());
+        }
+        let path = path.key("children");
+        let mut children = node["children"].as_array().into_iter().flatten().enumerate();
+        children.find_map(|(index, child)| within(child, id, &path.item(index)))
+    }
+    let root = Path::Root("cues");
+    let mut cues = cues.as_array().into_iter().flatten().enumerate();
+    let found = cues.find_map(|(index, cue)| {
+        let path = root.item(index);
+        if cue["id"] == id {
+            Some(path.to_string())
+        } else {
+            within(&cue["root"], id, &path.key("root"))
+        }
+    });
+    found.unwrap_or_default()
 }
 
 /// What a node takes from those around it.
@@ -217,13 +262,11 @@ impl<'a> Scope<'a> {
                 format!("{what} ID is required and must be a non-empty string"),
             ));
         };
-        if let Some(other) = self.ids.insert(id.to_owned(), path.to_string()) {
-            let message = format!(
-                "Duplicate {} ID: \"{id}\" (conflicts with {other})",
-                what.to_lowercase()
-            );
+        if !self.ids.insert(id.to_owned()) {
+            let message = format!("Duplicate {} ID: \"{id}\"", what.to_lowercase());
             if reader.options.strict_ids {
-                return Err(Error::said(path, message));
+                let first = first_with(id, self.cues);
+                return Err(Error::said(path, format!("{message} (conflicts with {first})")));
             }
             reader.warnings.add(path, message);
         }
