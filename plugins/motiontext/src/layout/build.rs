@@ -217,7 +217,7 @@ impl<'a> Builder<'a, '_> {
 
     fn display(&self, node: &Node, mode: Mode, arranged: Option<&ChildrenLayout>, around: Around<'_>) -> Display {
         let constraints = &around.track.constraints;
-        let between = !self.is_preview();
+        let between = self.gaps_between(arranged);
         let shared_gap = match node.layout.gap {
             Some(gap) if between => gap,
             _ => constraints.gap,
@@ -284,6 +284,12 @@ impl<'a> Builder<'a, '_> {
                 align: node.style.align.unwrap_or(Align::Start),
             },
         }
+    }
+
+    /// Whether gaps are only between children. In the existing renderer each child of a 2.0 group, and each word of a 1.3 one, has its own.
+    fn gaps_between(&self, arranged: Option<&ChildrenLayout>) -> bool {
+        !self.is_preview()
+            || (self.document.dialect == Dialect::V13 && arranged.is_some_and(|arranged| arranged.vertical))
     }
 
     /// Px that a group puts between its children.
@@ -353,9 +359,10 @@ impl<'a> Builder<'a, '_> {
         let gap = flows.map_or(0.0, |arranged| self.gap(node, arranged, around));
         let gaps = arranged.is_some_and(|arranged| arranged.gap > 0.0 && arranged.arrange != Arrange::Stack);
         let margin = match flows {
-            Some(arranged) if self.is_preview() && arranged.vertical => [gap, 0.0, 0.0, 0.0],
-            Some(_) if self.is_preview() => [0.0, gap, 0.0, 0.0],
-            _ => [0.0; 4],
+            Some(_) if self.gaps_between(arranged) => [0.0; 4],
+            Some(arranged) if arranged.vertical => [gap, 0.0, 0.0, 0.0],
+            Some(_) => [0.0, gap, 0.0, 0.0],
+            None => [0.0; 4],
         };
         if self.is_preview() && self.document.dialect == Dialect::V2 {
             // What group effects move in the existing renderer, and nothing is in it.

@@ -29,8 +29,11 @@ impl Painter<'_> {
         self.options.profile == Profile::Preview
     }
 
+    /// The cues are in the order in which they are drawn.
     pub(super) fn figures(&self, root: &Boxed<'_>, fragment: &Fragment) -> Vec<Figure> {
-        self.children(root, fragment, &Matrix::IDENTITY)
+        let pairs = root.children.iter().zip(&fragment.children);
+        let figures = pairs.filter_map(|(child, fragment)| self.figure(child, fragment, &Matrix::IDENTITY));
+        figures.map(|(_, figure)| figure).collect()
     }
 
     fn children(&self, block: &Boxed<'_>, fragment: &Fragment, matrix: &Matrix) -> Vec<Figure> {
@@ -327,6 +330,9 @@ impl Painter<'_> {
                 line.rect[0] -= x;
                 line.rect[1] -= y;
             }
+        }
+        if matches!(piece.kind, PieceKind::Atom { clip: true, .. }) {
+            run.clip = Some([0.0; 4]);
         }
         run.text = piece.text.clone();
         run.paint = Paint::Text {

@@ -182,19 +182,19 @@ fn node(reader: &mut Reader<'_>, value: &Value, around: &Around<'_>, path: &Path
     })
 }
 
-/// Words follow each other; `flow` puts them below each other.
+/// Words follow each other; `flow`, and a track on which things push each other, puts them below each other.
 fn arrange(layout: &Layout, separate: bool) -> ChildrenLayout {
-    let words = matches!(layout.mode, None | Some(Mode::Absolute));
+    let words = separate && layout.mode != Some(Mode::Flow);
     ChildrenLayout {
         arrange: if layout.mode == Some(Mode::Grid) {
             Arrange::Grid
         } else {
             Arrange::Flow
         },
-        vertical: layout.mode == Some(Mode::Flow) && !separate,
+        vertical: !words,
         gap: layout.gap.unwrap_or(0.0),
         gap_em: if words { 0.33 } else { 0.0 },
-        wrap: true,
+        wrap: words,
         max_width: None,
         max_width_rel: None,
         align: Align::Center,
