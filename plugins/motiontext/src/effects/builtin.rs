@@ -6,8 +6,8 @@ use super::{BuiltinKind, Channels};
 use crate::ease::Ease;
 use crate::model::Dialect;
 
-/// `amount` and `cycles` are what the effect's own parameters say, or what its version has for them.
-pub(super) fn channels(kind: BuiltinKind, ease: Ease, amount: f64, cycles: f64, p: f64, dialect: Dialect) -> Channels {
+/// `amount` and `other` as the kind has them.
+pub(super) fn channels(kind: BuiltinKind, ease: Ease, amount: f64, other: f64, p: f64, dialect: Dialect) -> Channels {
     let old = dialect == Dialect::V13;
     let (ease_in, ease_out) = (Ease::In(3), Ease::Out(3));
     let shifted = |[x, y]: [f64; 2], by: f64| Channels {
@@ -29,14 +29,14 @@ pub(super) fn channels(kind: BuiltinKind, ease: Ease, amount: f64, cycles: f64, 
         BuiltinKind::FadeOut => faded(if old { 1.0 - p } else { 1.0 - ease.at(p) }),
         BuiltinKind::SlideIn(from) => shifted(from, amount * (1.0 - ease_out.at(p))),
         BuiltinKind::SlideOut(to) => shifted(to, amount * ease_in.at(p)),
-        BuiltinKind::ScaleIn => scaled(amount + (cycles - amount) * ease_out.at(p)),
-        BuiltinKind::ScaleOut => scaled(amount + (cycles - amount) * ease_in.at(p)),
+        BuiltinKind::ScaleIn => scaled(amount + (other - amount) * ease_out.at(p)),
+        BuiltinKind::ScaleOut => scaled(amount + (other - amount) * ease_in.at(p)),
         BuiltinKind::Pop if old => scaled(1.0 + (amount - 1.0) * Ease::BackOut(1.7).at(p)),
         BuiltinKind::Pop => {
-            scaled(1.0 + (amount - 1.0) * Ease::BackOut(1.70158).at(p) * (1.0 + cycles * (4.0 * PI * p).sin()))
+            scaled(1.0 + (amount - 1.0) * Ease::BackOut(1.70158).at(p) * (1.0 + other * (4.0 * PI * p).sin()))
         }
-        BuiltinKind::Wave(along) => shifted(along, amount * (TAU * p * cycles).sin()),
-        BuiltinKind::Shake(along) => shifted(along, amount * (TAU * p * cycles).sin()),
+        BuiltinKind::Wave(along) => shifted(along, amount * (TAU * p * other).sin()),
+        BuiltinKind::Shake(along) => shifted(along, amount * (TAU * p * other).sin()),
         BuiltinKind::Bounce => Channels {
             sy: Some(Ease::BounceOut.at(p)),
             ..Channels::default()

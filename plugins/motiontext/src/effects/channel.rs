@@ -39,8 +39,8 @@ pub(super) fn channels(effect: &Effect, p: f64, subject: &Subject<'_>) -> Option
             kind,
             ease,
             amount,
-            cycles,
-        } => builtin::channels(kind, ease, amount, cycles, p, subject.dialect),
+            other,
+        } => builtin::channels(kind, ease, amount, other, p, subject.dialect),
         _ => return None,
     })
 }

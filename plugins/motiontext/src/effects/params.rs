@@ -112,11 +112,12 @@ pub(crate) enum Plugin {
         speed: f64,
         delay: f64,
     },
+    /// What `amount` and `other` are is said at the kind.
     Builtin {
         kind: BuiltinKind,
         ease: Ease,
         amount: f64,
-        cycles: f64,
+        other: f64,
     },
 }
 
@@ -147,18 +148,19 @@ pub(crate) enum CwiKind {
 pub(crate) enum BuiltinKind {
     FadeIn,
     FadeOut,
-    /// The direction from which.
+    /// `amount` px from this direction.
     SlideIn([f64; 2]),
     SlideOut([f64; 2]),
+    /// From the scale `amount` to the scale `other`.
     ScaleIn,
     ScaleOut,
-    /// `amount` is the largest scale, `cycles` the elasticity.
+    /// To the scale `amount`; `other` is how much it swings.
     Pop,
-    /// Along x or y.
+    /// `amount` px along x or y, `other` times.
     Wave([f64; 2]),
     Shake([f64; 2]),
     Bounce,
-    /// Along y, or x.
+    /// About the axis x, or y.
     Flip {
         vertical: bool,
     },

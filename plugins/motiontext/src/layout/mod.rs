@@ -6,6 +6,7 @@ mod flow;
 mod matrix;
 mod paint;
 mod text;
+mod typeset;
 
 use std::sync::Arc;
 

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use super::build::{Tag, TextTag};
+use super::build::Tag;
 use super::figure::{Figure, FigureKind, Paint};
 use super::flow::{Block, Display, Fragment};
 use super::matrix::Matrix;
 use super::text::{Inline, PieceKind, Set};
+use super::typeset::TextTag;
 use crate::css::Length;
 use crate::effects::{Channels, Look, Under, Units};
 use crate::model::{Anchor, Dialect, Document, Node, PanelStyle, Transforms};

@@ -540,7 +540,7 @@ fn builtin(name: &str, params: &mut Params<'_, '_>, dialect: Dialect) -> Option<
         },
         _ => return None,
     };
-    let (amount, cycles) = match kind {
+    let (amount, other) = match kind {
         BuiltinKind::SlideIn(_) | BuiltinKind::SlideOut(_) => (params.number(&["distance"], 100.0, -FAR, FAR), 0.0),
         BuiltinKind::ScaleIn => (
             params.number(&["fromScale"], 0.0, -100.0, 100.0),
@@ -569,6 +569,6 @@ fn builtin(name: &str, params: &mut Params<'_, '_>, dialect: Dialect) -> Option<
         kind,
         ease,
         amount,
-        cycles,
+        other,
     })
 }
