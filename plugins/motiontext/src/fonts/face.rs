@@ -1,0 +1,102 @@
+//! A font that text was set in, and what its glyphs look like.
+
+use std::sync::Arc;
+
+use harfrust::{ShaperData, ShaperInstance, Variation};
+use skrifa::{
+    FontRef, GlyphId, MetadataProvider, Tag,
+    instance::{LocationRef, NormalizedCoord, Size},
+    outline::{DrawSettings, OutlinePen},
+};
+
+use super::catalog::Entry;
+
+/// Skia's slope of letters that it slants itself.
+const OBLIQUE: f32 = 0.25;
+/// Skia thickens letters by this share of the em.
+const EMBOLDEN: f32 = 1.0 / 34.0;
+
+/// A font at one weight, with what had to be added because no better one was there.
+pub struct Face {
+    data: Arc<[u8]>,
+    index: u32,
+    pub(super) shaper: ShaperData,
+    pub(super) instance: ShaperInstance,
+    coords: Vec<NormalizedCoord>,
+    pub units_per_em: f32,
+    /// Font units above and below the base line, and between lines.
+    ascent: f32,
+    descent: f32,
+    leading: f32,
+    /// How far letters lean to the right for each unit upwards; 0 unless it had to be made up.
+    pub slant: f32,
+    /// How much is added to the thickness of strokes, as a share of the em; 0 unless it had to be made up.
+    pub embolden: f32,
+    /// Some of its glyphs are pictures or have colours of their own.
+    pub has_color: bool,
+}
+
+impl Face {
+    /// `None` if the file cannot be read or is broken.
+    pub fn load(entry: &Entry, weight: u16, italic: bool) -> Option<Self> {
+        let data = entry.read()?;
+        let font = FontRef::from_index(&data, entry.index).ok()?;
+        let (lightest, heaviest) = entry.weight;
+        let weight = f32::from(weight);
+        let at = weight.clamp(lightest, heaviest.max(lightest));
+        let variations = (heaviest > lightest).then_some(("wght", at));
+        let coords = font.axes().location(variations).coords().to_vec();
+        let metrics = font.metrics(Size::unscaled(), LocationRef::new(&coords));
+        if metrics.units_per_em == 0 {
+            return None;
+        }
+        let has = |tag: &[u8; 4]| font.table_data(Tag::new(tag)).is_some();
+        Some(Self {
+            shaper: ShaperData::new(&font),
+            instance: ShaperInstance::from_variations(&font, variations.map(Variation::from)),
+            coords,
+            units_per_em: f32::from(metrics.units_per_em),
+            ascent: metrics.ascent,
+            descent: -metrics.descent,
+            leading: metrics.leading,
+            slant: if italic && !entry.italic { OBLIQUE } else { 0.0 },
+            // As browsers do: bold is wanted and the font is lighter by more than two steps.
+            embolden: if weight >= 600.0 && weight > heaviest + 200.0 {
+                EMBOLDEN
+            } else {
+                0.0
+            },
+            has_color: has(b"CBDT") || has(b"sbix") || has(b"COLR"),
+            index: entry.index,
+            data,
+        })
+    }
+
+    /// `None` never: the same bytes were read before.
+    pub fn font(&self) -> Option<FontRef<'_>> {
+        FontRef::from_index(&self.data, self.index).ok()
+    }
+
+    /// Ascent, descent and line height at `size` px, in whole pixels as Chromium rounds them.
+    pub fn line(&self, size: f32) -> (f32, f32, f32) {
+        let scale = size / self.units_per_em;
+        let ascent = (self.ascent * scale).round();
+        let descent = (self.descent * scale).round();
+        (ascent, descent, ascent + descent + (self.leading * scale).round())
+    }
+
+    pub fn has_glyph(&self, character: char) -> bool {
+        self.font()
+            .and_then(|font| font.charmap().map(character))
+            .is_some_and(|glyph| glyph.to_u32() != 0)
+    }
+
+    /// Draws the outline of a glyph in font units, y upwards. `false` if it has none or is broken.
+    pub fn outline(&self, glyph: u16, pen: &mut impl OutlinePen) -> bool {
+        let Some(font) = self.font() else { return false };
+        let settings = DrawSettings::unhinted(Size::unscaled(), LocationRef::new(&self.coords));
+        font.outline_glyphs()
+            .get(GlyphId::from(glyph))
+            .is_some_and(|outline| outline.draw(settings, pen).is_ok())
+    }
+}

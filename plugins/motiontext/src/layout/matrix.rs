@@ -1,0 +1,149 @@
+//! Projective maps of the plane.
+
+use crate::scene::Transform;
+
+/// As [`Transform`] has it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Matrix(pub(crate) [f64; 9]);
+
+impl Matrix {
+    pub(crate) const IDENTITY: Self = Self([1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]);
+
+    pub(crate) fn translate([x, y]: [f64; 2]) -> Self {
+        Self([1.0, 0.0, x, 0.0, 1.0, y, 0.0, 0.0, 1.0])
+    }
+
+    pub(crate) fn scale([x, y]: [f64; 2]) -> Self {
+        Self([x, 0.0, 0.0, 0.0, y, 0.0, 0.0, 0.0, 1.0])
+    }
+
+    /// Clockwise, as y grows downwards.
+    pub(crate) fn rotate(degrees: f64) -> Self {
+        let (sin, cos) = degrees.to_radians().sin_cos();
+        Self([cos, -sin, 0.0, sin, cos, 0.0, 0.0, 0.0, 1.0])
+    }
+
+    pub(crate) fn skew([x, y]: [f64; 2]) -> Self {
+        Self([
+            1.0,
+            x.to_radians().tan(),
+            0.0,
+            y.to_radians().tan(),
+            1.0,
+            0.0,
+            0.0,
+            0.0,
+            1.0,
+        ])
+    }
+
+    /// A plane turned about its axes z, y and x, in this order from the outside, and seen from `distance` px in front of the origin after it
+    /// was moved by `at`. Infinitely far away nothing becomes smaller.
+    pub(crate) fn turned([x, y, z]: [f64; 3], at: [f64; 2], distance: f64) -> Self {
+        let ((sx, cx), (sy, cy)) = (x.to_radians().sin_cos(), y.to_radians().sin_cos());
+        // The columns of R_y R_x for the plane's two directions, with depth as the third row.
+        let flat = Self([cy, sx * sy, 0.0, 0.0, cx, 0.0, 0.0, 0.0, 1.0]);
+        let depth = [-sy, cy * sx];
+        let mut turned = Self::translate(at).times(&Self::rotate(z)).times(&flat);
+        if distance.is_finite() {
+            // CSS Transforms 2, section 4: w = 1 - depth / distance. The turn about z leaves the depth as it is.
+            turned.0[6] = -depth[0] / distance;
+            turned.0[7] = -depth[1] / distance;
+        }
+        turned
+    }
+
+    /// First `other`, then this.
+    pub(crate) fn times(&self, other: &Self) -> Self {
+        let (a, b) = (&self.0, &other.0);
+        let cell = |index: usize| {
+            let (row, column) = (index / 3 * 3, index % 3);
+            a[row] * b[column] + a[row + 1] * b[column + 3] + a[row + 2] * b[column + 6]
+        };
+        Self(std::array::from_fn(cell))
+    }
+
+    /// This about a point and not about the origin.
+    pub(crate) fn about(&self, [x, y]: [f64; 2]) -> Self {
+        Self::translate([x, y]).times(self).times(&Self::translate([-x, -y]))
+    }
+
+    /// None if everything falls onto a line.
+    pub(crate) fn inverse(&self) -> Option<Self> {
+        let m = &self.0;
+        let minor = |a: usize, b: usize, c: usize, d: usize| m[a] * m[d] - m[b] * m[c];
+        let determinant = m[0] * minor(4, 5, 7, 8) - m[1] * minor(3, 5, 6, 8) + m[2] * minor(3, 4, 6, 7);
+        if determinant.abs() < 1e-12 || !determinant.is_finite() {
+            return None;
+        }
+        let adjugate = [
+            minor(4, 5, 7, 8),
+            -minor(1, 2, 7, 8),
+            minor(1, 2, 4, 5),
+            -minor(3, 5, 6, 8),
+            minor(0, 2, 6, 8),
+            -minor(0, 2, 3, 5),
+            minor(3, 4, 6, 7),
+            -minor(0, 1, 6, 7),
+            minor(0, 1, 3, 4),
+        ];
+        Some(Self(adjugate.map(|value| value / determinant)))
+    }
+
+    pub(crate) fn apply(&self, [x, y]: [f64; 2]) -> [f64; 2] {
+        let m = &self.0;
+        let w = m[6] * x + m[7] * y + m[8];
+        [(m[0] * x + m[1] * y + m[2]) / w, (m[3] * x + m[4] * y + m[5]) / w]
+    }
+
+    pub(crate) fn is_finite(&self) -> bool {
+        self.0.iter().all(|value| value.is_finite())
+    }
+}
+
+impl From<Matrix> for Transform {
+    fn from(matrix: Matrix) -> Self {
+        Transform(matrix.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn close(a: [f64; 2], b: [f64; 2]) -> bool {
+        (a[0] - b[0]).abs() < 1e-9 && (a[1] - b[1]).abs() < 1e-9
+    }
+
+    #[test]
+    fn turns_go_clockwise_about_their_point() {
+        assert!(close(Matrix::rotate(90.0).apply([1.0, 0.0]), [0.0, 1.0]));
+        assert!(close(
+            Matrix::rotate(90.0).about([1.0, 1.0]).apply([2.0, 1.0]),
+            [1.0, 2.0]
+        ));
+        assert!(close(Matrix::skew([45.0, 0.0]).apply([0.0, 1.0]), [1.0, 1.0]));
+    }
+
+    #[test]
+    fn what_comes_nearer_looks_larger() {
+        // The left end of a plane that turns about y by a positive angle comes to the front, as CSS has it.
+        let turned = Matrix::turned([0.0, 30.0, 0.0], [0.0, 0.0], 800.0);
+        let (left, right) = (turned.apply([-100.0, 0.0])[0], turned.apply([100.0, 0.0])[0]);
+        let flat = 100.0 * 30.0_f64.to_radians().cos();
+        assert!((-left).max(right) > flat && (-left).min(right) < flat);
+        assert!(close(
+            Matrix::turned([0.0; 3], [3.0, 4.0], f64::INFINITY).apply([1.0, 1.0]),
+            [4.0, 5.0]
+        ));
+    }
+
+    #[test]
+    fn an_inverse_undoes() {
+        let matrix = Matrix::turned([20.0, 30.0, 40.0], [5.0, 6.0], 400.0);
+        let inverse = matrix.inverse().unwrap();
+        assert!(close(inverse.apply(matrix.apply([7.0, -8.0])), [7.0, -8.0]));
+        assert_eq!(Matrix::scale([0.0, 1.0]).inverse(), None);
+        assert_eq!(Matrix([f64::NAN; 9]).inverse(), None);
+    }
+}
