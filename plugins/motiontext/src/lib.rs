@@ -3,4 +3,6 @@
 //! `fonts` shapes text; `scene` is what is to be seen at one time, which the layout makes and the raster draws.
 
 pub mod fonts;
+pub mod image;
+pub mod raster;
 pub mod scene;
