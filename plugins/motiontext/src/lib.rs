@@ -2,6 +2,7 @@
 //!
 //! `fonts` shapes text; `scene` is what is to be seen at one time, which the layout makes and the raster draws.
 
+pub mod blend;
 pub mod fonts;
 pub mod image;
 pub mod raster;

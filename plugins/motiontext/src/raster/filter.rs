@@ -42,7 +42,7 @@ fn each(surface: &mut Surface, factor: f32, change: impl Fn([f32; 3], f32, f32) 
     }
 }
 
-/// An elliptic gradient from the middle of a box of `size`, through `mask`.
+/// A round gradient from the middle of a box of `size`, through `mask`.
 pub fn glow(
     surface: &mut Surface,
     mask: &Mask,
@@ -56,7 +56,7 @@ pub fn glow(
     if !(half[0] > 0.0 && half[1] > 0.0) {
         return;
     }
-    let corner = std::f64::consts::SQRT_2;
+    let corner = half[0].hypot(half[1]);
     for y in surface.rect.y0..surface.rect.y1 {
         let coverage = mask.row(y);
         let x0 = surface.rect.x0;
@@ -65,7 +65,7 @@ pub fn glow(
             let Some((u, v)) = inverse.map(f64::from(x) + 0.5, f64::from(y) + 0.5) else {
                 continue;
             };
-            let distance = ((u / half[0] - 1.0).hypot(v / half[1] - 1.0) / corner) as f32;
+            let distance = ((u - half[0]).hypot(v - half[1]) / corner) as f32;
             let share = if distance <= solid {
                 1.0
             } else if distance < radius {

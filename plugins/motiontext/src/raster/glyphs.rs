@@ -1,8 +1,11 @@
 //! Glyphs as masks, made once for each look and place within a pixel, and kept.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+};
 
-use skrifa::outline::OutlinePen;
+use skrifa::outline::{HintingInstance, OutlinePen};
 use zeno::{Command, Join, PathBuilder, Point, Stroke as ZenoStroke};
 
 use super::blur;
@@ -23,6 +26,19 @@ const PHASES: f64 = 4.0;
 /// Maps are told apart by sixteenths of a pixel across the em.
 const MAP_STEPS: f64 = 16.0;
 const MITER_LIMIT: f32 = 4.0;
+/// Hinters that are kept, each for one font at one size.
+const MAX_HINTERS: usize = 128;
+
+/// Masks that are kept are not cut.
+const EVERYWHERE: Rect = Rect {
+    x0: -4096,
+    y0: -4096,
+    x1: 4096,
+    y1: 4096,
+};
+
+/// A hinter, and how many of the text's own pixels one of its pixels is.
+type Hinter<'a> = (&'a HintingInstance, f32);
 
 /// What is drawn of a glyph.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -73,12 +89,17 @@ pub struct Glyphs {
     bytes: usize,
     /// Counts pictures.
     now: u64,
+    /// By font and size of the em, in `MAP_STEPS`.
+    hinters: HashMap<(FontId, i32), Option<HintingInstance>>,
 }
 
 impl Glyphs {
     /// A new picture begins: what was not used in the last one may go.
     pub fn next(&mut self) {
         self.now += 1;
+        if self.hinters.len() > MAX_HINTERS {
+            self.hinters.clear();
+        }
         if self.bytes > MAX_BYTES {
             let now = self.now;
             self.kept.retain(|_, kept| kept.used + 1 >= now);
@@ -104,10 +125,10 @@ impl Glyphs {
             return Some((Arc::new(mask), (0, 0)));
         }
         let map = em.map(|value| (value * MAP_STEPS).round() as i32);
-        let (x, phase_x) = phase(x);
-        // Upright text stands on whole rows.
-        let upright = map[1] == 0 && map[2] == 0;
-        let (y, phase_y) = if upright { ((y + 0.5).floor(), 0) } else { phase(y) };
+        // Lines of text stand on whole pixels, unless they are turned.
+        let (across, down) = (map[1] == 0 && map[2] == 0, map[0] == 0 && map[3] == 0);
+        let (x, phase_x) = if down { ((x + 0.5).floor(), 0) } else { phase(x) };
+        let (y, phase_y) = if across { ((y + 0.5).floor(), 0) } else { phase(y) };
         let key = Key {
             font: request.font,
             id: request.id,
@@ -117,28 +138,31 @@ impl Glyphs {
             look: request.look.key(),
         };
         let now = self.now;
-        let kept = match self.kept.get_mut(&key) {
-            Some(kept) => kept,
-            None => {
+        let kept = match self.kept.entry(key) {
+            Entry::Occupied(kept) => kept.into_mut(),
+            Entry::Vacant(vacant) => {
+                let face = fonts.face(request.font)?;
                 let unit = MAP_STEPS * f64::from(request.size);
                 let [a, b, c, d] = map.map(|value| f64::from(value) / unit);
                 let (px, py) = (f64::from(phase_x) / PHASES, f64::from(phase_y) / PHASES);
                 let matrix = Matrix([a, c, px, b, d, py, 0.0, 0.0, 1.0]);
-                let everywhere = Rect {
-                    x0: -4096,
-                    y0: -4096,
-                    x1: 4096,
-                    y1: 4096,
-                };
-                let mask = fonts
-                    .face(request.font)
-                    .and_then(|face| draw(face, request, &matrix, extent, &everywhere));
+                // As Skia: not if it is turned or slanted, and not if it is large.
+                let height = map[2].abs().max(map[3].abs());
+                let hinter = ((across || down) && height != 0 && extent <= MAX_CORRECTED_EM && face.slant == 0.0)
+                    .then(|| {
+                        let size = f64::from(height) / MAP_STEPS;
+                        let hinter = self.hinters.entry((request.font, height));
+                        let hinter = hinter.or_insert_with(|| face.hinter(size as f32)).as_ref()?;
+                        Some((hinter, request.size / size as f32))
+                    })
+                    .flatten();
+                let mask = draw(face, request, hinter, &matrix, extent, &EVERYWHERE);
                 let kept = Kept {
                     mask: mask.map(Arc::new),
                     used: now,
                 };
                 self.bytes += kept.bytes();
-                self.kept.entry(key).or_insert(kept)
+                vacant.insert(kept)
             }
         };
         kept.used = now;
@@ -177,12 +201,19 @@ fn phase(at: f64) -> (f64, u8) {
 fn draw_in_place(face: &Face, request: &Request<'_>, extent: f64, clip: &Rect) -> Option<Mask> {
     let (x, y) = request.origin;
     let matrix = request.matrix.after(&Matrix::translation(x, y));
-    draw(face, request, &matrix, extent, clip)
+    draw(face, request, None, &matrix, extent, clip)
 }
 
 /// `matrix` maps the text's own pixels, measured from the glyph's origin.
-fn draw(face: &Face, request: &Request<'_>, matrix: &Matrix, extent: f64, clip: &Rect) -> Option<Mask> {
-    let path = outline(face, request.id, request.size)?;
+fn draw(
+    face: &Face,
+    request: &Request<'_>,
+    hinter: Option<Hinter<'_>>,
+    matrix: &Matrix,
+    extent: f64,
+    clip: &Rect,
+) -> Option<Mask> {
+    let path = outline(face, request.id, request.size, hinter)?;
     let corrected = |mask: Mask, luminance: u8| {
         if extent <= MAX_CORRECTED_EM && matrix.is_affine() {
             correct(mask, luminance)
@@ -247,21 +278,24 @@ fn stroked(path: &Path, width: f32) -> Path {
     let mut stroke = ZenoStroke::new(width.clamp(0.0, 4096.0));
     stroke.join(Join::Miter).miter_limit(MITER_LIMIT);
     let mut edge = Vec::new();
-    zeno::apply(path, &stroke, None, &mut edge);
+    zeno::apply(path, stroke, None, &mut edge);
     edge
 }
 
 /// The outline at `size` px, y downwards; `None` if there is none.
-fn outline(face: &Face, glyph: u16, size: f32) -> Option<Path> {
-    let scale = size / face.units_per_em;
+fn outline(face: &Face, glyph: u16, size: f32, hinter: Option<Hinter<'_>>) -> Option<Path> {
     let mut pen = Pen {
         path: Vec::new(),
-        scale,
+        scale: hinter.map_or(size / face.units_per_em, |(_, scale)| scale),
         slant: face.slant,
         // Letters that are made bolder grow to the right and up, not on all sides.
         shift: size * face.embolden / 2.0,
     };
-    (face.outline(glyph, &mut pen) && !pen.path.is_empty()).then_some(pen.path)
+    let drawn = match hinter {
+        Some((hinter, _)) => face.hinted(glyph, hinter, &mut pen),
+        None => face.outline(glyph, &mut pen),
+    };
+    (drawn && !pen.path.is_empty()).then_some(pen.path)
 }
 
 struct Pen {
@@ -336,7 +370,13 @@ fn correction(luminance: u8) -> [u8; 256] {
 
 /// The class of a colour that `Look` wants: eight steps, as Skia tells them apart.
 pub fn luminance(r: f32, g: f32, b: f32) -> u8 {
-    let linear = |value: f32| if value.is_nan() { 0.0 } else { value.clamp(0.0, 1.0).powf(GAMMA) };
+    let linear = |value: f32| {
+        if value.is_nan() {
+            0.0
+        } else {
+            value.clamp(0.0, 1.0).powf(GAMMA)
+        }
+    };
     let sum = 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
     ((sum.powf(1.0 / GAMMA) * 255.0 + 0.5) as u8) >> 5
 }

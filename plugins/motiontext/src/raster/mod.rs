@@ -86,7 +86,11 @@ impl Picture {
                 let line = &mut out[start..start + tile.width() as usize * 4];
                 for (to, pixel) in line.chunks_exact_mut(4).zip(tile.row(row)) {
                     let [b, g, r, a] = pixel.to_le_bytes();
-                    let straight = |c: u8| (u32::from(c) * 255 + u32::from(a) / 2).checked_div(a.into()).unwrap_or(0);
+                    let straight = |c: u8| {
+                        (u32::from(c) * 255 + u32::from(a) / 2)
+                            .checked_div(a.into())
+                            .unwrap_or(0)
+                    };
                     to.copy_from_slice(&[straight(r) as u8, straight(g) as u8, straight(b) as u8, a]);
                 }
             }
@@ -190,7 +194,12 @@ impl Raster {
             let kept = changed.len() > at && same(&self.scene.items[head + at], &items[head + at]);
             if !kept {
                 damage.push(ready.bounds);
-                damage.extend(prepared.get(head + at).filter(|_| at < changed.len()).map(|new| new.bounds));
+                damage.extend(
+                    prepared
+                        .get(head + at)
+                        .filter(|_| at < changed.len())
+                        .map(|new| new.bounds),
+                );
             }
         }
         damage.extend(prepared.iter().skip(head + gone).map(|new| new.bounds));
@@ -303,9 +312,7 @@ fn same_but_opacity(a: &Item, b: &Item) -> bool {
                 left == right && Arc::ptr_eq(a, b)
             }
             (Content::Layer { scene: a, clip: left }, Content::Layer { scene: b, clip: right }) => {
-                left == right
-                    && a.items.len() == b.items.len()
-                    && a.items.iter().zip(&b.items).all(|(a, b)| same(a, b))
+                left == right && a.items.len() == b.items.len() && a.items.iter().zip(&b.items).all(|(a, b)| same(a, b))
             }
             (a, b) => a == b,
         }

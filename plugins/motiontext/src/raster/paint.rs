@@ -187,12 +187,15 @@ impl Painter<'_> {
                 solid,
                 radius,
             } => {
-                let Some((path, inverse)) = coverage::mapped(&coverage::rounded(0.0, 0.0, size[0], size[1], [[0.0; 2]; 4]), matrix)
-                    .zip(matrix.inverse())
+                let Some((path, inverse)) =
+                    coverage::mapped(&coverage::rounded(0.0, 0.0, size[0], size[1], [[0.0; 2]; 4]), matrix)
+                        .zip(matrix.inverse())
                 else {
                     return;
                 };
-                let Some(mask) = coverage::fill(&path, clip) else { return };
+                let Some(mask) = coverage::fill(&path, clip) else {
+                    return;
+                };
                 if let Some(mut surface) = self.surface(mask.rect) {
                     filter::glow(&mut surface, &mask, &inverse, *size, color, *solid, *radius);
                     out.push(pixels(surface, opacity));

@@ -20,15 +20,18 @@ const MAX_EMOJI: usize = 256;
 /// Where a picture of one pixel by one lies in an em of one: width and height of a pixel, x and y of the corner.
 type Place = [f64; 4];
 
+/// The picture of a glyph and its place.
+type Emoji = (Arc<Image>, Place);
+
 /// Pictures of glyphs.
 #[derive(Default)]
 pub struct Pictures {
-    emoji: HashMap<(FontId, u16), Option<(Arc<Image>, Place)>>,
+    emoji: HashMap<(FontId, u16), Option<Emoji>>,
 }
 
 impl Pictures {
     /// The picture of a glyph that is one; y grows downwards from the base line.
-    pub fn emoji(&mut self, fonts: &Fonts, font: FontId, glyph: u16) -> Option<(Arc<Image>, Place)> {
+    pub fn emoji(&mut self, fonts: &Fonts, font: FontId, glyph: u16) -> Option<Emoji> {
         if self.emoji.len() > MAX_EMOJI {
             self.emoji.clear();
         }
@@ -39,12 +42,14 @@ impl Pictures {
     }
 }
 
-fn read_emoji(fonts: &Fonts, font: FontId, glyph: u16) -> Option<(Arc<Image>, Place)> {
+fn read_emoji(fonts: &Fonts, font: FontId, glyph: u16) -> Option<Emoji> {
     let face = fonts.face(font)?;
     let font = face.font()?;
     let largest = skrifa::instance::Size::new(f32::MAX);
     let bitmap = BitmapStrikes::new(&font).glyph_for_size(largest, GlyphId::from(glyph))?;
-    let BitmapData::Png(data) = bitmap.data else { return None };
+    let BitmapData::Png(data) = bitmap.data else {
+        return None;
+    };
     let image = image::decode(data).ok()?;
     let (ppem_x, ppem_y) = (f64::from(bitmap.ppem_x), f64::from(bitmap.ppem_y));
     if !(ppem_x > 0.0 && ppem_y > 0.0) {
@@ -106,13 +111,8 @@ pub fn draw(surface: &mut Surface, image: &Image, matrix: &Matrix) {
                 source.pixels[y * source.width + x]
             };
             let corners = [at(0, 0), at(1, 0), at(0, 1), at(1, 1)];
-            let weights = [
-                (1.0 - fu) * (1.0 - fv),
-                fu * (1.0 - fv),
-                (1.0 - fu) * fv,
-                fu * fv,
-            ]
-            .map(|weight| weight * f32::from(coverage) / 255.0);
+            let weights = [(1.0 - fu) * (1.0 - fv), fu * (1.0 - fv), (1.0 - fu) * fv, fu * fv]
+                .map(|weight| weight * f32::from(coverage) / 255.0);
             let channel = |shift: u32| {
                 let sum: f32 = corners
                     .iter()
