@@ -21,11 +21,15 @@ const ENTRY: usize = 160;
 const MAX_KEPT_EM: f64 = 512.0;
 /// Skia draws larger letters as paths, without the correction for small text.
 const MAX_CORRECTED_EM: f64 = 256.0;
+/// Above this, hinting no longer brings letters nearer to how Chromium draws them.
+const MAX_HINTED_EM: f64 = 128.0;
 /// Letters are put at quarters of a pixel, as Skia does it.
 const PHASES: f64 = 4.0;
 /// Maps are told apart by sixteenths of a pixel across the em.
 const MAP_STEPS: f64 = 16.0;
 const MITER_LIMIT: f32 = 4.0;
+/// px
+const MAX_STROKE: f32 = 4096.0;
 /// Hinters that are kept, each for one font at one size.
 const MAX_HINTERS: usize = 128;
 
@@ -148,7 +152,7 @@ impl Glyphs {
                 let matrix = Matrix([a, c, px, b, d, py, 0.0, 0.0, 1.0]);
                 // As Skia: not if it is turned or slanted, and not if it is large.
                 let height = map[2].abs().max(map[3].abs());
-                let hinter = ((across || down) && height != 0 && extent <= MAX_CORRECTED_EM && face.slant == 0.0)
+                let hinter = ((across || down) && height != 0 && extent <= MAX_HINTED_EM && face.slant == 0.0)
                     .then(|| {
                         let size = f64::from(height) / MAP_STEPS;
                         let hinter = self.hinters.entry((request.font, height));
@@ -274,8 +278,9 @@ fn filled(face: &Face, path: &Path, size: f32, matrix: &Matrix, clip: &Rect) -> 
     })
 }
 
+/// The outline of a stroke along the path.
 fn stroked(path: &Path, width: f32) -> Path {
-    let mut stroke = ZenoStroke::new(width.clamp(0.0, 4096.0));
+    let mut stroke = ZenoStroke::new(width.clamp(0.0, MAX_STROKE));
     stroke.join(Join::Miter).miter_limit(MITER_LIMIT);
     let mut edge = Vec::new();
     zeno::apply(path, stroke, None, &mut edge);
@@ -350,7 +355,7 @@ fn correct(mut mask: Mask, luminance: u8) -> Mask {
 const GAMMA: f32 = 1.2;
 const CONTRAST: f32 = 0.2;
 
-fn correction(luminance: u8) -> [u8; 256] {
+pub(super) fn correction(luminance: u8) -> [u8; 256] {
     let source = f32::from(luminance) / 7.0;
     let below = 1.0 - source;
     let linear = |value: f32| value.powf(GAMMA);

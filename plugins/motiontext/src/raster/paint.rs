@@ -218,7 +218,9 @@ impl Painter<'_> {
                 .rev()
                 .take(4)
                 .take_while(|shadow| shadow.color == last.color && (shadow.dx, shadow.dy) == (last.dx, last.dy))
-                .count();
+                .count()
+                // Not even itself, where a number is none.
+                .max(1);
             let (before, group) = rest.split_at(rest.len() - alike);
             self.shadows(text, group, last, matrix, opacity, clip, out);
             rest = before;
