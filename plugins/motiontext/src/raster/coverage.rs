@@ -11,7 +11,7 @@ use zeno::{Command, Point};
 use super::geometry::{FAR, Matrix, Rect};
 
 /// Curves are cut into lines that are off by no more than this, px.
-const TOLERANCE: f32 = 0.02;
+const TOLERANCE: f32 = 0.1;
 /// Of one curve.
 const MAX_LINES: f32 = 64.0;
 

@@ -19,14 +19,13 @@ const MAX_BYTES: usize = 48 << 20;
 const ENTRY: usize = 160;
 /// Larger letters (em in px of the frame) are drawn where they stand, cut to the frame, and not kept.
 const MAX_KEPT_EM: f64 = 512.0;
-/// Skia draws larger letters as paths, without the correction for small text.
+/// Skia draws larger letters as paths, neither hinted nor corrected.
 const MAX_CORRECTED_EM: f64 = 256.0;
-/// Above this, hinting no longer brings letters nearer to how Chromium draws them.
-const MAX_HINTED_EM: f64 = 128.0;
 /// Letters are put at quarters of a pixel, as Skia does it.
 const PHASES: f64 = 4.0;
-/// Maps are told apart by sixteenths of a pixel across the em.
-const MAP_STEPS: f64 = 16.0;
+/// Maps are told apart by 64ths of a pixel across the em, as FreeType tells sizes apart: coarser, and hinting would round an
+/// edge to another row now and then.
+const MAP_STEPS: f64 = 64.0;
 const MITER_LIMIT: f32 = 4.0;
 /// px
 const MAX_STROKE: f32 = 4096.0;
@@ -152,7 +151,7 @@ impl Glyphs {
                 let matrix = Matrix([a, c, px, b, d, py, 0.0, 0.0, 1.0]);
                 // As Skia: not if it is turned or slanted, and not if it is large.
                 let height = map[2].abs().max(map[3].abs());
-                let hinter = ((across || down) && height != 0 && extent <= MAX_HINTED_EM && face.slant == 0.0)
+                let hinter = ((across || down) && height != 0 && extent <= MAX_CORRECTED_EM && face.slant == 0.0)
                     .then(|| {
                         let size = f64::from(height) / MAP_STEPS;
                         let hinter = self.hinters.entry((request.font, height));

@@ -118,7 +118,12 @@ fn a_circle_has_the_area_of_a_circle() {
     let path = rounded(3.0, 3.0, 43.0, 43.0, [[20.0; 2]; 4]);
     let mask = fill(&path, &Rect::new(0, 0, 64, 64)).unwrap();
     let area = mask.data.iter().map(|value| f64::from(*value)).sum::<f64>() / 255.0;
-    assert!((area - 400.0 * std::f64::consts::PI).abs() < 2.0, "{area}");
+    // Chords lie inside of the circle, by two thirds of the tolerance on average.
+    let missing = 400.0 * std::f64::consts::PI - area;
+    assert!(
+        (-1.0..40.0 * std::f64::consts::PI * 0.1 * 0.7).contains(&missing),
+        "{missing}"
+    );
 }
 
 #[test]
