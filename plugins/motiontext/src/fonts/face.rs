@@ -75,7 +75,7 @@ impl Face {
         })
     }
 
-    /// `None` never: the same bytes were read before.
+    /// The font's tables; they were read before, so that `None` does not come up.
     pub fn font(&self) -> Option<FontRef<'_>> {
         FontRef::from_index(&self.data, self.index).ok()
     }

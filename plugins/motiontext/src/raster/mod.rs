@@ -165,12 +165,16 @@ impl Raster {
 
         self.glyphs.next();
         let frame = Rect::new(0, 0, self.width, self.height);
+        let unchanged = self.prepared[..head]
+            .iter()
+            .chain(&self.prepared[self.prepared.len() - tail..]);
+        let kept = unchanged.map(Prepared::pixels).sum();
         let mut painter = Painter {
             fonts,
             glyphs: &mut self.glyphs,
             pictures: &mut self.pictures,
             frame,
-            budget: frame.area() * BUDGET_FRAMES + BUDGET_PIXELS,
+            budget: (frame.area() * BUDGET_FRAMES + BUDGET_PIXELS).saturating_sub(kept),
         };
         let mut before = std::mem::take(&mut self.prepared);
         let rest = before.split_off(head);

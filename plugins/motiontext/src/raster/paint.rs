@@ -61,6 +61,25 @@ pub struct Prepared {
     pub isolated: bool,
 }
 
+impl Prepared {
+    /// Of its surfaces.
+    pub fn pixels(&self) -> usize {
+        let of = |piece: &Piece| match piece {
+            Piece::Mask { .. } => 0,
+            Piece::Pixels { surface, .. } => surface.pixels.len(),
+        };
+        self.pieces.iter().map(of).sum()
+    }
+}
+
+/// How the parts of an item are drawn.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    matrix: &'a Matrix,
+    opacity: f32,
+    clip: &'a Rect,
+}
+
 /// Prepares items.
 pub struct Painter<'a> {
     pub fonts: &'a Fonts,
@@ -110,7 +129,12 @@ impl Painter<'_> {
             || rounded_clip.is_some()
             || opacity < 1.0 && overlaps_itself(&item.content);
         if !alone {
-            self.content(&item.content, &matrix, opacity, clip, depth, out);
+            let place = Place {
+                matrix: &matrix,
+                opacity,
+                clip,
+            };
+            self.content(&item.content, place, depth, out);
             return false;
         }
         let scale = matrix.scale_at(0.0, 0.0);
@@ -124,7 +148,12 @@ impl Painter<'_> {
             .sum();
         let clip = clip.grown(reach);
         let mut pieces = Vec::new();
-        self.content(&item.content, &matrix, 1.0, &clip, depth, &mut pieces);
+        let place = Place {
+            matrix: &matrix,
+            opacity: 1.0,
+            clip: &clip,
+        };
+        self.content(&item.content, place, depth, &mut pieces);
         let touched = pieces
             .iter()
             .fold(Rect::EMPTY, |all, piece| all.union(&piece.bounds()))
@@ -161,23 +190,16 @@ impl Painter<'_> {
         Some(Surface::new(rect))
     }
 
-    fn content(
-        &mut self,
-        content: &Content,
-        matrix: &Matrix,
-        opacity: f32,
-        clip: &Rect,
-        depth: usize,
-        out: &mut Vec<Piece>,
-    ) {
+    fn content(&mut self, content: &Content, place: Place<'_>, depth: usize, out: &mut Vec<Piece>) {
+        let Place { matrix, opacity, clip } = place;
         match content {
-            Content::Text(text) => self.text(text, matrix, opacity, clip, out),
-            Content::Box(panel) => panel_pieces(panel, matrix, opacity, clip, out),
+            Content::Text(text) => self.text(text, place, out),
+            Content::Box(panel) => panel_pieces(panel, place, out),
             Content::Image { image, size } => {
                 let stretch = pictures::stretch(image, *size);
                 let rect = pictures::bounds(&matrix.after(&stretch), image).intersect(clip);
                 if let Some(mut surface) = self.surface(rect) {
-                    pictures::draw(&mut surface, image, &matrix.after(&stretch));
+                    self.pictures.draw(&mut surface, image, &matrix.after(&stretch));
                     out.push(pixels(surface, opacity));
                 }
             }
@@ -209,7 +231,7 @@ impl Painter<'_> {
         }
     }
 
-    fn text(&mut self, text: &Text, matrix: &Matrix, opacity: f32, clip: &Rect, out: &mut Vec<Piece>) {
+    fn text(&mut self, text: &Text, place: Place<'_>, out: &mut Vec<Piece>) {
         // From the last shadow, which is at the bottom, to the first.
         let mut rest = &text.shadows[..];
         while let Some(last) = rest.last() {
@@ -222,13 +244,13 @@ impl Painter<'_> {
                 // Not even itself, where a number is none.
                 .max(1);
             let (before, group) = rest.split_at(rest.len() - alike);
-            self.shadows(text, group, last, matrix, opacity, clip, out);
+            self.shadows(text, group, last, place, out);
             rest = before;
         }
         let fill = Look::Fill {
             luminance: luminance(text.color.r, text.color.g, text.color.b),
         };
-        self.glyphs(text, (0.0, 0.0), fill, &text.color, matrix, opacity, clip, out);
+        self.glyphs(text, (0.0, 0.0), fill, &text.color, place, out);
         if let Some(stroke) = &text.stroke
             && stroke.width > 0.0
         {
@@ -236,21 +258,12 @@ impl Painter<'_> {
                 width: stroke.width,
                 luminance: luminance(stroke.color.r, stroke.color.g, stroke.color.b),
             };
-            self.glyphs(text, (0.0, 0.0), look, &stroke.color, matrix, opacity, clip, out);
+            self.glyphs(text, (0.0, 0.0), look, &stroke.color, place, out);
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn shadows(
-        &mut self,
-        text: &Text,
-        group: &[Shadow],
-        last: &Shadow,
-        matrix: &Matrix,
-        opacity: f32,
-        clip: &Rect,
-        out: &mut Vec<Piece>,
-    ) {
+    /// Shadows of one colour in one place.
+    fn shadows(&mut self, text: &Text, group: &[Shadow], last: &Shadow, place: Place<'_>, out: &mut Vec<Piece>) {
         let mut sigmas = [-1.0; 4];
         for (sigma, shadow) in sigmas.iter_mut().zip(group) {
             *sigma = (shadow.blur / 2.0).max(0.0);
@@ -258,21 +271,19 @@ impl Painter<'_> {
         let alpha = last.color.a.clamp(0.0, 1.0);
         let look = Look::Shadow { sigmas, alpha };
         let offset = (f64::from(last.dx), f64::from(last.dy));
-        self.glyphs(text, offset, look, &last.color, matrix, opacity, clip, out);
+        self.glyphs(text, offset, look, &last.color, place, out);
     }
 
-    #[allow(clippy::too_many_arguments)]
     fn glyphs(
         &mut self,
         text: &Text,
         offset: (f64, f64),
         look: Look,
         color: &Rgba,
-        matrix: &Matrix,
-        opacity: f32,
-        clip: &Rect,
+        place: Place<'_>,
         out: &mut Vec<Piece>,
     ) {
+        let Place { matrix, opacity, clip } = place;
         let color = premultiplied(color, opacity);
         if color >> 24 == 0 {
             return;
@@ -306,7 +317,7 @@ impl Painter<'_> {
                     let matrix = matrix.after(&stand).after(&place);
                     let rect = pictures::bounds(&matrix, &image).intersect(clip);
                     if let Some(mut surface) = self.surface(rect) {
-                        pictures::draw(&mut surface, &image, &matrix);
+                        self.pictures.draw(&mut surface, &image, &matrix);
                         out.push(pixels(surface, opacity * text.color.a));
                     }
                 }
@@ -338,7 +349,8 @@ fn overlaps_itself(content: &Content) -> bool {
 }
 
 /// The background under the whole box, the border over it.
-fn panel_pieces(panel: &Panel, matrix: &Matrix, opacity: f32, clip: &Rect, out: &mut Vec<Piece>) {
+fn panel_pieces(panel: &Panel, place: Place<'_>, out: &mut Vec<Piece>) {
+    let Place { matrix, opacity, clip } = place;
     let mut piece = |path: Option<coverage::Path>, color: &Rgba| {
         let color = premultiplied(color, opacity);
         let mask = path

@@ -7,7 +7,7 @@ use skrifa::{
     bitmap::{BitmapData, BitmapStrikes, Origin},
 };
 
-use super::coverage;
+use super::coverage::{self, Mask};
 use super::geometry::{Matrix, Rect};
 use super::pixels::Surface;
 use crate::fonts::{FontId, Fonts};
@@ -17,16 +17,23 @@ use crate::scene::Image;
 /// Pictures of glyphs that are kept.
 const MAX_EMOJI: usize = 256;
 
+/// Copies of pictures may have so many pixels together.
+const MAX_KEPT: usize = 16 << 20;
+
 /// Where a picture of one pixel by one lies in an em of one: width and height of a pixel, x and y of the corner.
 type Place = [f64; 4];
 
 /// The picture of a glyph and its place.
 type Emoji = (Arc<Image>, Place);
 
-/// Pictures of glyphs.
+/// Pictures of glyphs, and copies of pictures that are ready to be sampled.
 #[derive(Default)]
 pub struct Pictures {
     emoji: HashMap<(FontId, u16), Option<Emoji>>,
+    /// By the object's address and how often it was halved. The object is held, so that no other gets its address.
+    sources: HashMap<(usize, u32), (Arc<Image>, Arc<Source>)>,
+    /// Pixels of `sources`.
+    kept: usize,
 }
 
 impl Pictures {
@@ -39,6 +46,45 @@ impl Pictures {
             .entry((font, glyph))
             .or_insert_with(|| read_emoji(fonts, font, glyph))
             .clone()
+    }
+
+    /// Draws the image onto an empty surface.
+    pub fn draw(&mut self, surface: &mut Surface, image: &Arc<Image>, matrix: &Matrix) {
+        let Some(mut inverse) = matrix.inverse() else { return };
+        let edge = coverage::mapped(&frame_of(image), matrix).and_then(|path| coverage::fill(&path, &surface.rect));
+        let Some(edge) = edge else { return };
+        // In half the size again and again, until no pixel of it is passed over.
+        let [a, b, c, d] = [0, 3, 1, 4].map(|at| inverse.0[at] / inverse.0[8]);
+        let step = a.hypot(b).max(c.hypot(d));
+        let smallest = image.width.min(image.height).max(1).ilog2();
+        let halvings = ((step / 1.5).log2().ceil().max(0.0) as u32).min(smallest);
+        let Some(source) = self.source(image, halvings) else {
+            return;
+        };
+        for _ in 0..halvings {
+            inverse = Matrix([0.5, 0.0, 0.0, 0.0, 0.5, 0.0, 0.0, 0.0, 1.0]).after(&inverse);
+        }
+        sample(surface, &edge, &source, &inverse);
+    }
+
+    /// `None` if the image lacks pixels.
+    fn source(&mut self, image: &Arc<Image>, halvings: u32) -> Option<Arc<Source>> {
+        let key = (Arc::as_ptr(image).addr(), halvings);
+        if let Some((_, source)) = self.sources.get(&key) {
+            return Some(source.clone());
+        }
+        let mut source = Source::new(image)?;
+        for _ in 0..halvings {
+            source = halved(&source);
+        }
+        let source = Arc::new(source);
+        self.kept += source.pixels.len();
+        if self.kept > MAX_KEPT {
+            self.sources.clear();
+            self.kept = source.pixels.len();
+        }
+        self.sources.insert(key, (image.clone(), source.clone()));
+        Some(source)
     }
 }
 
@@ -83,15 +129,7 @@ pub fn bounds(matrix: &Matrix, image: &Image) -> Rect {
         .unwrap_or(Rect::EMPTY)
 }
 
-/// Draws the image onto an empty surface.
-pub fn draw(surface: &mut Surface, image: &Image, matrix: &Matrix) {
-    let Some(inverse) = matrix.inverse() else { return };
-    let edge = coverage::mapped(&frame_of(image), matrix).and_then(|path| coverage::fill(&path, &surface.rect));
-    let Some(edge) = edge else { return };
-    if image.pixels.len() < image.width as usize * image.height as usize * 4 || image.pixels.is_empty() {
-        return;
-    }
-    let (source, inverse) = shrunk(image, inverse);
+fn sample(surface: &mut Surface, edge: &Mask, source: &Source, inverse: &Matrix) {
     let (right, bottom) = (source.width as i64 - 1, source.height as i64 - 1);
     for y in edge.rect.y0..edge.rect.y1 {
         let coverage = edge.row(y);
@@ -133,29 +171,21 @@ struct Source {
     pixels: Vec<u32>,
 }
 
-/// The picture in half the size again and again until no pixel of it is passed over; with the map to it.
-fn shrunk(image: &Image, mut inverse: Matrix) -> (Source, Matrix) {
-    let mut source = Source {
-        width: image.width as usize,
-        height: image.height as usize,
-        pixels: image
-            .pixels
-            .chunks_exact(4)
-            .map(|pixel| {
-                let alpha = u32::from(pixel[3]);
-                let channel = |value: u8| (u32::from(value) * alpha + 127) / 255;
-                alpha << 24 | channel(pixel[0]) << 16 | channel(pixel[1]) << 8 | channel(pixel[2])
-            })
-            .collect(),
-    };
-    loop {
-        let [a, b, c, d] = [0, 3, 1, 4].map(|at| inverse.0[at] / inverse.0[8]);
-        let step = a.hypot(b).max(c.hypot(d));
-        if step.is_nan() || step < 1.5 || source.width < 2 || source.height < 2 {
-            return (source, inverse);
-        }
-        source = halved(&source);
-        inverse = Matrix([0.5, 0.0, 0.0, 0.0, 0.5, 0.0, 0.0, 0.0, 1.0]).after(&inverse);
+impl Source {
+    fn new(image: &Image) -> Option<Self> {
+        let (width, height) = (image.width as usize, image.height as usize);
+        let bytes = width.checked_mul(height)?.checked_mul(4)?;
+        let pixels = image.pixels.get(..bytes).filter(|pixels| !pixels.is_empty())?;
+        let premultiplied = |pixel: &[u8]| {
+            let alpha = u32::from(pixel[3]);
+            let channel = |value: u8| (u32::from(value) * alpha + 127) / 255;
+            alpha << 24 | channel(pixel[0]) << 16 | channel(pixel[1]) << 8 | channel(pixel[2])
+        };
+        Some(Self {
+            width,
+            height,
+            pixels: pixels.chunks_exact(4).map(premultiplied).collect(),
+        })
     }
 }
 

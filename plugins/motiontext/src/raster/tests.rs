@@ -514,13 +514,12 @@ fn layers_without_end_stay_within_the_budget() {
         ..item(at(0.0, 0.0), Content::Box(panel(640.0, 360.0, WHITE)))
     };
     let mut raster = Raster::new(640, 360);
-    raster.draw(&Scene { items: vec![full; 300] }, &Fonts::new());
-    let pixels: usize = raster
-        .prepared
-        .iter()
-        .flat_map(|item| &item.pieces)
-        .map(|piece| piece.bounds().area())
-        .sum();
+    // All at once, and one more each time.
+    for count in [300, 301, 302, 303] {
+        let items = vec![full.clone(); count];
+        raster.draw(&Scene { items }, &Fonts::new());
+    }
+    let pixels: usize = raster.prepared.iter().map(Prepared::pixels).sum();
     assert!(pixels <= 640 * 360 * BUDGET_FRAMES + BUDGET_PIXELS, "{pixels}");
 }
 
