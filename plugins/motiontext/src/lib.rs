@@ -18,15 +18,18 @@
 //! # Ok::<(), nunchi_motiontext::Error>(())
 //! ```
 
+pub mod blend;
 mod css;
 mod define;
 mod ease;
 mod effects;
 mod error;
 pub mod fonts;
+pub mod image;
 mod layout;
 mod model;
 mod parse;
+pub mod raster;
 mod scenario;
 pub mod scene;
 

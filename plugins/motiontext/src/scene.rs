@@ -44,7 +44,7 @@ pub enum Content {
         solid: f32,
         radius: f32,
     },
-    /// Drawn on a layer of its own, which the item's filters, opacity and blend mode then apply to. `clip`: a box of that size from the
+    /// Items whose transforms lead to the layer's pixels, from which the item's own leads on. Drawn on a layer of its own, which the item's filters, opacity and blend mode then apply to. `clip`: a box of that size from the
     /// item's origin, with rounded corners.
     Layer { scene: Scene, clip: Option<Panel> },
 }

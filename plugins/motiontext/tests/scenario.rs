@@ -495,6 +495,23 @@ fn a_typewriter_counts_real_seconds_in_the_document() {
 }
 
 #[test]
+fn a_cursor_is_as_wide_as_in_normal_weight() {
+    let mut root = text(json!({"position": {"x": 0.5, "y": 0.5}}));
+    let mut cursor = |weight: u16| {
+        root["style"] = json!({"fontWeight": weight});
+        root["pluginChain"] = json!([{"name": "typewriter", "params": {"cursorChar": "W"}, "timeOffset": [0, 0]}]);
+        let runs = runs(&around(root.clone()), &Options::default(), 2.0);
+        assert_eq!(
+            runs.iter().map(|run| &*run.text).collect::<Vec<_>>(),
+            ["some text", "W"]
+        );
+        (runs[0].rect()[2], runs[1].rect()[2])
+    };
+    let (normal, bold) = (cursor(400), cursor(700));
+    assert!(bold.0 > normal.0 && is_near(bold.1, normal.1));
+}
+
+#[test]
 fn random_amounts_differ_by_node_and_stay_the_same() {
     let letters = |id: &str| {
         let mut root = text(json!({"position": {"x": 0.5, "y": 0.5}}));

@@ -1,12 +1,12 @@
 //! A font that text was set in, and what its glyphs look like.
 
-use std::sync::Arc;
+use std::{cell::OnceCell, sync::Arc};
 
 use harfrust::{ShaperData, ShaperInstance, Variation};
 use skrifa::{
     FontRef, GlyphId, MetadataProvider, Tag,
     instance::{LocationRef, NormalizedCoord, Size},
-    outline::{DrawSettings, OutlinePen},
+    outline::{DrawSettings, Engine, GlyphStyles, HintingInstance, HintingOptions, OutlinePen, SmoothMode},
 };
 
 use super::catalog::Entry;
@@ -34,6 +34,8 @@ pub struct Face {
     pub embolden: f32,
     /// Some of its glyphs are pictures or have colours of their own.
     pub has_color: bool,
+    /// Which script each glyph is hinted for.
+    styles: OnceCell<GlyphStyles>,
 }
 
 impl Face {
@@ -68,11 +70,12 @@ impl Face {
             },
             has_color: has(b"CBDT") || has(b"sbix") || has(b"COLR"),
             index: entry.index,
+            styles: OnceCell::new(),
             data,
         })
     }
 
-    /// `None` never: the same bytes were read before.
+    /// The font's tables; they were read before, so that `None` does not come up.
     pub fn font(&self) -> Option<FontRef<'_>> {
         FontRef::from_index(&self.data, self.index).ok()
     }
@@ -98,5 +101,26 @@ impl Face {
         font.outline_glyphs()
             .get(GlyphId::from(glyph))
             .is_some_and(|outline| outline.draw(settings, pen).is_ok())
+    }
+
+    /// What `hinted` needs for glyphs of `size` px: edges are moved up and down to whole rows, and nothing sideways, as
+    /// FreeType's light hinting does it. `None` for fonts that cannot be hinted.
+    pub fn hinter(&self, size: f32) -> Option<HintingInstance> {
+        let font = self.font()?;
+        let outlines = font.outline_glyphs();
+        let styles = self.styles.get_or_init(|| GlyphStyles::new(&outlines));
+        let options = HintingOptions {
+            engine: Engine::Auto(Some(styles.clone())),
+            target: SmoothMode::Light.into(),
+        };
+        HintingInstance::new(&outlines, Size::new(size), LocationRef::new(&self.coords), options).ok()
+    }
+
+    /// As `outline`, but in px of the hinter's size.
+    pub fn hinted(&self, glyph: u16, hinter: &HintingInstance, pen: &mut impl OutlinePen) -> bool {
+        let Some(font) = self.font() else { return false };
+        font.outline_glyphs()
+            .get(GlyphId::from(glyph))
+            .is_some_and(|outline| outline.draw(DrawSettings::hinted(hinter, false), pen).is_ok())
     }
 }

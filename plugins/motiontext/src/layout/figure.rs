@@ -18,6 +18,8 @@ pub struct Figure {
     pub size: [f64; 2],
     /// From px of the box, its upper left corner first, to those of the stage.
     pub transform: Transform,
+    /// The same as it is drawn: what is turned or scaled begins at a whole px in the profile preview, as in a browser.
+    pub drawn: Transform,
     /// Of itself and its children, 0..=1.
     pub opacity: f64,
     pub blend: Blend,
@@ -72,7 +74,7 @@ fn add(figure: Figure, items: &mut Vec<Item>) {
     if figure.opacity <= 0.0 {
         return;
     }
-    let matrix = Matrix(figure.transform.0);
+    let matrix = Matrix(figure.drawn.0);
     if !matrix.is_finite() || !figure.size.iter().all(|side| side.is_finite()) {
         return;
     }

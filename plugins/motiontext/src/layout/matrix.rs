@@ -19,7 +19,14 @@ impl Matrix {
 
     /// Clockwise, as y grows downwards.
     pub(crate) fn rotate(degrees: f64) -> Self {
-        let (sin, cos) = degrees.to_radians().sin_cos();
+        // Quarter turns are exact, so that what is upright again is known to be.
+        let (sin, cos) = match degrees.rem_euclid(360.0) {
+            0.0 => (0.0, 1.0),
+            90.0 => (1.0, 0.0),
+            180.0 => (0.0, -1.0),
+            270.0 => (-1.0, 0.0),
+            other => other.to_radians().sin_cos(),
+        };
         Self([cos, -sin, 0.0, sin, cos, 0.0, 0.0, 0.0, 1.0])
     }
 
@@ -96,6 +103,12 @@ impl Matrix {
         [(m[0] * x + m[1] * y + m[2]) / w, (m[3] * x + m[4] * y + m[5]) / w]
     }
 
+    /// Whether everything keeps its size and direction.
+    pub(crate) fn only_moves(&self) -> bool {
+        let Self([a, b, _, c, d, _, g, h, i]) = *self;
+        [a, b, c, d, g, h, i] == [1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0]
+    }
+
     pub(crate) fn is_finite(&self) -> bool {
         self.0.iter().all(|value| value.is_finite())
     }
@@ -122,6 +135,7 @@ mod tests {
             Matrix::rotate(90.0).about([1.0, 1.0]).apply([2.0, 1.0]),
             [1.0, 2.0]
         ));
+        assert!(Matrix::rotate(720.0).only_moves() && !Matrix::rotate(90.0).only_moves());
         assert!(close(Matrix::skew([45.0, 0.0]).apply([0.0, 1.0]), [1.0, 1.0]));
     }
 

@@ -5,6 +5,7 @@ mod figure;
 mod flow;
 mod matrix;
 mod paint;
+mod place;
 mod text;
 mod typeset;
 

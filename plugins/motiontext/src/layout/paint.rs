@@ -6,6 +6,7 @@ use super::build::Tag;
 use super::figure::{Figure, FigureKind, Paint};
 use super::flow::{Block, Display, Fragment};
 use super::matrix::Matrix;
+use super::place::Place;
 use super::text::{Inline, PieceKind, Set};
 use super::typeset::TextTag;
 use crate::css::Length;
@@ -32,15 +33,16 @@ impl Painter<'_> {
 
     /// The cues are in the order in which they are drawn.
     pub(super) fn figures(&self, root: &Boxed<'_>, fragment: &Fragment) -> Vec<Figure> {
+        let stage = Place::stage(self.is_preview());
         let pairs = root.children.iter().zip(&fragment.children);
-        let figures = pairs.filter_map(|(child, fragment)| self.figure(child, fragment, &Matrix::IDENTITY));
+        let figures = pairs.filter_map(|(child, fragment)| self.figure(child, fragment, &stage));
         figures.map(|(_, figure)| figure).collect()
     }
 
-    fn children(&self, block: &Boxed<'_>, fragment: &Fragment, matrix: &Matrix) -> Vec<Figure> {
+    fn children(&self, block: &Boxed<'_>, fragment: &Fragment, place: &Place) -> Vec<Figure> {
         let pairs = block.children.iter().zip(&fragment.children);
         let mut figures: Vec<(f64, Figure)> = pairs
-            .filter_map(|(child, fragment)| self.figure(child, fragment, matrix))
+            .filter_map(|(child, fragment)| self.figure(child, fragment, place))
             .collect();
         if !self.is_preview() {
             figures.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -49,26 +51,25 @@ impl Painter<'_> {
     }
 
     /// With the height at which it lies among its siblings.
-    fn figure(&self, block: &Boxed<'_>, fragment: &Fragment, around: &Matrix) -> Option<(f64, Figure)> {
+    fn figure(&self, block: &Boxed<'_>, fragment: &Fragment, around: &Place) -> Option<(f64, Figure)> {
         let node = match &block.tag {
             Tag::Nothing | Tag::Lines => return None,
             Tag::Group(node, _) | Tag::Picture(node, _) => *node,
             Tag::Text(text) => text.node,
         };
-        let matrix =
-            around
-                .times(&Matrix::translate(fragment.at))
-                .times(&self.own_transform(block, node, fragment.size));
-        let mut figure = plain(FigureKind::Group, &node.id, fragment.size, &matrix);
+        let mut place = around.at(fragment.at);
+        if let Some(transform) = self.own_transform(block, node, fragment.size) {
+            place = place.transformed(&transform);
+        }
+        let mut figure = plain(FigureKind::Group, &node.id, fragment.size, &place);
         match &block.tag {
             Tag::Group(_, panel) => {
-                let mut matrix = matrix;
                 if !self.is_preview() {
                     // Upstream moves an empty box instead of the group.
                     let channels = self.group_channels(node);
-                    matrix = matrix.times(&self.channels(&channels, fragment.size));
+                    place = place.transformed(&self.channels(&channels, fragment.size));
                     figure.opacity *= channels.opacity.unwrap_or(1.0);
-                    figure.transform = matrix.into();
+                    figure.put(&place);
                 }
                 figure.opacity *= panel.opacity.unwrap_or(1.0);
                 let drawn = self.panel(panel, block.border, fragment.size);
@@ -76,19 +77,19 @@ impl Painter<'_> {
                     figure.clip = Some(drawn.radius);
                 }
                 figure.paint = Paint::Panel(drawn);
-                figure.children = self.children(block, fragment, &matrix);
+                figure.children = self.children(block, fragment, &place);
             }
             Tag::Picture(_, image) => {
                 let channels = self.group_channels(node);
                 figure.kind = FigureKind::Picture;
-                figure.transform = matrix.times(&self.channels(&channels, fragment.size)).into();
+                figure.put(&place.transformed(&self.channels(&channels, fragment.size)));
                 figure.opacity *= channels.opacity.unwrap_or(1.0);
                 figure.paint = Paint::Image(image.clone());
             }
             Tag::Text(text) => {
                 figure.kind = FigureKind::Node;
                 figure.opacity *= text.look.opacity;
-                figure.children.extend(self.text(text, block, fragment, &matrix));
+                figure.children.extend(self.text(text, block, fragment, &place));
             }
             Tag::Nothing | Tag::Lines => {}
         }
@@ -96,7 +97,7 @@ impl Painter<'_> {
     }
 
     /// What the node's own layout does to its box.
-    fn own_transform(&self, block: &Boxed<'_>, node: &Node, size: [f64; 2]) -> Matrix {
+    fn own_transform(&self, block: &Boxed<'_>, node: &Node, size: [f64; 2]) -> Option<Matrix> {
         let layout = &node.layout;
         let origin = layout.origin.unwrap_or([Length::Share(0.5); 2]);
         let origin = [self.px(origin[0], size[0]), self.px(origin[1], size[1])];
@@ -106,7 +107,7 @@ impl Painter<'_> {
             matrix = Matrix::translate([-x * size[0], -y * size[1]]);
         } else if self.is_preview() {
             // Upstream transforms only what has a position.
-            return matrix;
+            return None;
         }
         matrix = matrix.times(&self.transforms(&layout.transform, size));
         if let Some((offset, transforms)) = &layout.shift {
@@ -118,7 +119,7 @@ impl Painter<'_> {
             }
             matrix = matrix.times(&self.transforms(transforms, size));
         }
-        matrix.about(origin)
+        Some(matrix.about(origin))
     }
 
     fn px(&self, length: Length, whole: f64) -> f64 {
@@ -196,7 +197,7 @@ impl Painter<'_> {
     }
 
     /// The box that effects move as a whole, and what is in it.
-    fn text(&self, text: &TextTag<'_>, block: &Boxed<'_>, fragment: &Fragment, around: &Matrix) -> Option<Figure> {
+    fn text(&self, text: &TextTag<'_>, block: &Boxed<'_>, fragment: &Fragment, around: &Place) -> Option<Figure> {
         let (lines, at) = block
             .children
             .iter()
@@ -207,15 +208,12 @@ impl Painter<'_> {
         };
         let node = text.node;
         let channels = &text.channels;
-        let matrix = around
-            .times(&Matrix::translate(at.at))
-            .times(&self.channels(channels, at.size));
-        let mut wrapper = plain(FigureKind::Wrapper, &node.id, at.size, &matrix);
+        let mut place = around.at(at.at).transformed(&self.channels(channels, at.size));
+        let mut wrapper = plain(FigureKind::Wrapper, &node.id, at.size, &place);
         wrapper.opacity = channels.opacity.unwrap_or(1.0);
-        let mut matrix = matrix;
         let mut whole = Look::default();
         for look in &text.inner.whole {
-            matrix = matrix.times(&self.look(look, at.size, None));
+            place = place.transformed(&self.look(look, at.size, None));
             whole.opacity *= look.opacity;
             whole
                 .filters
@@ -224,7 +222,7 @@ impl Painter<'_> {
             whole.shadows = look.shadows.clone().or(whole.shadows);
         }
         for under in &text.inner.under {
-            wrapper.children.push(self.under(under, node, at.size, &matrix));
+            wrapper.children.push(self.under(under, node, at.size, &place));
         }
         let view = match text.inner.units {
             Units::Letters {
@@ -233,15 +231,15 @@ impl Painter<'_> {
             } => Some((distance * self.scale, middle(inline, &at.lines.sets))),
             _ => None,
         };
-        let run = |set: &Set, matrix: &Matrix| self.run(text, inline, set, &whole, (at.size, view), matrix);
-        for mut run in at.lines.sets.iter().filter_map(|set| run(set, &matrix)) {
+        let run = |set: &Set, place: &Place| self.run(text, inline, set, &whole, (at.size, view), place);
+        for mut run in at.lines.sets.iter().filter_map(|set| run(set, &place)) {
             run.opacity *= whole.opacity;
             run.filters.splice(0..0, whole.filters.iter().copied());
             wrapper.children.push(run);
         }
         for ghost in &text.inner.ghosts {
-            let matrix = matrix.times(&self.look(ghost, at.size, None));
-            for mut run in at.lines.sets.iter().filter_map(|set| run(set, &matrix)) {
+            let place = place.transformed(&self.look(ghost, at.size, None));
+            for mut run in at.lines.sets.iter().filter_map(|set| run(set, &place)) {
                 if let (Paint::Text { color, .. }, Some(own)) = (&mut run.paint, ghost.color) {
                     *color = own;
                 }
@@ -253,8 +251,8 @@ impl Painter<'_> {
         Some(wrapper)
     }
 
-    fn under(&self, under: &Under, node: &Node, size: [f64; 2], matrix: &Matrix) -> Figure {
-        let mut layer = plain(FigureKind::Layer, &node.id, size, matrix);
+    fn under(&self, under: &Under, node: &Node, size: [f64; 2], place: &Place) -> Figure {
+        let mut layer = plain(FigureKind::Layer, &node.id, size, place);
         match under {
             Under::Glow { color, opacity } => {
                 layer.opacity = *opacity;
@@ -286,7 +284,7 @@ impl Painter<'_> {
         set: &Set,
         whole: &Look,
         (size, view): ([f64; 2], Option<(f64, [f64; 2])>),
-        around: &Matrix,
+        around: &Place,
     ) -> Option<Figure> {
         let piece = &inline.pieces[set.piece];
         if piece.text.is_empty() {
@@ -302,12 +300,11 @@ impl Painter<'_> {
             ([0.0; 2], size)
         };
         let look = look_of(text, inline, set.piece);
-        let mut matrix = around.times(&Matrix::translate(at));
-        let mut run = plain(FigureKind::Run, &text.node.id, size, &matrix);
+        let place = around.at(at);
+        let mut run = plain(FigureKind::Run, &text.node.id, size, &place);
         if let Some(look) = look {
             let view = view.map(|(distance, [cx, cy])| (distance, [cx - at[0], cy - at[1]]));
-            matrix = matrix.times(&self.look(look, size, view));
-            run.transform = matrix.into();
+            run.put(&place.transformed(&self.look(look, size, view)));
             run.opacity = look.opacity;
             run.filters = look.filters.iter().map(|filter| self.filter(*filter)).collect();
         }
@@ -365,13 +362,21 @@ impl Painter<'_> {
     }
 }
 
-fn plain(kind: FigureKind, node: &Arc<str>, size: [f64; 2], matrix: &Matrix) -> Figure {
+impl Figure {
+    fn put(&mut self, place: &Place) {
+        self.transform = place.exact();
+        self.drawn = place.drawn();
+    }
+}
+
+fn plain(kind: FigureKind, node: &Arc<str>, size: [f64; 2], place: &Place) -> Figure {
     Figure {
         kind,
         node: node.clone(),
         text: "".into(),
         size,
-        transform: (*matrix).into(),
+        transform: place.exact(),
+        drawn: place.drawn(),
         opacity: 1.0,
         blend: Blend::Normal,
         filters: Vec::new(),

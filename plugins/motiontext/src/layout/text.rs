@@ -1,5 +1,6 @@
 //! Lines of text, and of boxes that stand in lines as letters do.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use unicode_linebreak::{BreakOpportunity, linebreaks};
@@ -35,6 +36,20 @@ pub(super) struct Inline {
 pub(super) struct Piece {
     pub(super) text: Arc<str>,
     pub(super) kind: PieceKind,
+    /// Not of the weight of the rest.
+    pub(super) weight: Option<u16>,
+}
+
+impl Inline {
+    fn font_of(&self, piece: &Piece) -> Cow<'_, FontStyle> {
+        match piece.weight {
+            Some(weight) => Cow::Owned(FontStyle {
+                weight,
+                ..self.font.clone()
+            }),
+            None => Cow::Borrowed(&self.font),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -150,6 +165,7 @@ fn items(inline: &Inline, measure: &mut dyn Measure) -> Vec<Item> {
     let mut items: Vec<Item> = Vec::new();
     for (piece, content) in inline.pieces.iter().enumerate() {
         let text = &*content.text;
+        let font = inline.font_of(content);
         match content.kind {
             PieceKind::LineEnd => {
                 if let Some(last) = items.last_mut() {
@@ -159,7 +175,7 @@ fn items(inline: &Inline, measure: &mut dyn Measure) -> Vec<Item> {
             PieceKind::Atom {
                 margin, break_before, ..
             } => {
-                let width = width(text, &inline.font, measure) + 2.0 * margin;
+                let width = width(text, &font, measure) + 2.0 * margin;
                 let (start, end) = (0, text.len());
                 items.push(Item {
                     piece,
@@ -178,11 +194,11 @@ fn items(inline: &Inline, measure: &mut dyn Measure) -> Vec<Item> {
                     let word = &text[start..end];
                     let ink = word.trim_end_matches(['\n', '\r']);
                     let inked = if inline.keep { ink } else { ink.trim_end_matches(' ') };
-                    let inked_width = width(inked, &inline.font, measure);
+                    let inked_width = width(inked, &font, measure);
                     let full = if ink == inked {
                         inked_width
                     } else {
-                        width(ink, &inline.font, measure)
+                        width(ink, &font, measure)
                     };
                     let mandatory = opportunity == BreakOpportunity::Mandatory && end < text.len();
                     let ends_line = mandatory && inline.keep;
@@ -317,7 +333,7 @@ fn set_line(
         let piece = &inline.pieces[item.piece];
         if let PieceKind::Atom { margin, clip, .. } = piece.kind {
             let height = line.above + line.below;
-            let shaped = measure.shape(&piece.text, &inline.font);
+            let shaped = measure.shape(&piece.text, &inline.font_of(piece));
             let lower = if clip { 0.0 } else { line.below };
             let rect = [x + margin, baseline + lower - height, item.width - 2.0 * margin, height];
             let inner = [0.0, line.above - font.above, rect[2], font.above + font.below];
@@ -348,7 +364,7 @@ fn set_line(
         } else {
             text
         };
-        let shaped = measure.shape(text, &inline.font);
+        let shaped = measure.shape(text, &inline.font_of(piece));
         let width = f64::from(shaped.width);
         let rect = [x, baseline - font.above, width, font.above + font.below];
         let own = Line {

@@ -143,6 +143,7 @@ impl<'a> Builder<'a, '_> {
         let run = |text: Arc<str>| Piece {
             text,
             kind: PieceKind::Run,
+            weight: None,
         };
         let atom = |text: &str, margin: f64, clip: bool, break_before: bool| Piece {
             // A letter that is a space keeps its width.
@@ -152,6 +153,7 @@ impl<'a> Builder<'a, '_> {
                 clip,
                 break_before,
             },
+            weight: None,
         };
         match units {
             Units::Whole => vec![run(text.clone())],
@@ -162,6 +164,7 @@ impl<'a> Builder<'a, '_> {
                     pieces.push(Piece {
                         text: "".into(),
                         kind: PieceKind::LineEnd,
+                        weight: None,
                     });
                 }
                 let opportunities: Vec<usize> = if self.is_preview() {
@@ -192,7 +195,10 @@ impl<'a> Builder<'a, '_> {
                 let typed: String = letters.iter().take(*shown).copied().collect();
                 let cursor = cursor.as_deref().filter(|cursor| !cursor.is_empty());
                 let mut pieces = vec![run(typed.into())];
-                pieces.extend(cursor.map(|cursor| run(cursor.into())));
+                pieces.extend(cursor.map(|cursor| Piece {
+                    weight: Some(400),
+                    ..run(cursor.into())
+                }));
                 pieces
             }
         }
