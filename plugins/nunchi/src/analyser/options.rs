@@ -4,7 +4,7 @@ use super::{
     AnalyticsMeta, Engine, Fallback, NvdsMeta, Precision, engine::SchedulingAlgorithm, hailo::Hailo, property,
 };
 use gst::{glib, prelude::*};
-use nunchi_inference::engine::{EngineError, EngineKind, EngineOptions, ModelSource};
+use nunchi_inference::engine::{EngineError, EngineOptions, ModelSource};
 
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -51,28 +51,26 @@ impl Options {
         }
     }
 
-    /// Whether the tensors of the main network come with the frame. An error where a HEF is given, too.
-    pub fn are_tensors_attached(&self) -> Result<bool, EngineError> {
-        let attached = self.engine == Engine::Tensors;
-        if attached && self.hailo.hef_path.is_some() {
-            return Err(EngineError::Tensors {
-                what: "engine=tensors with hef-path, which would run a network of its own".to_owned(),
-                remedy: "give the HEF to hailonet, or use engine=hailo".to_owned(),
-            });
-        }
-        Ok(attached)
+    /// Whether the tensors of the main network come with the frame.
+    pub fn are_tensors_attached(&self) -> bool {
+        self.engine == Engine::Tensors
     }
 
     /// Refuses settings that contradict each other. `any_hef`: whether one of the models is compiled for a Hailo.
     pub fn check(&self, any_hef: bool) -> Result<(), EngineError> {
         let conflict = |what: String, remedy: &str| {
             Err(EngineError::Conflict {
-                engine: EngineKind::from(self.engine).to_string(),
+                engine: self.engine.nick(),
                 what,
                 remedy: remedy.to_owned(),
             })
         };
-        self.are_tensors_attached()?;
+        if self.are_tensors_attached() && self.hailo.hef_path.is_some() {
+            return conflict(
+                "hef-path beside engine=tensors, which would run a network of its own".to_owned(),
+                "give the HEF to hailonet, or use engine=hailo",
+            );
+        }
         if self.hailo.scheduling == SchedulingAlgorithm::None {
             return conflict(
                 "scheduling-algorithm=none, with which no two networks share a device".to_owned(),

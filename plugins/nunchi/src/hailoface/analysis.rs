@@ -44,7 +44,7 @@ impl Analysis for FaceAnalysis {
 
     fn load(settings: &Settings, on_cpu: bool) -> Result<Self, EngineError> {
         Ok(Self {
-            attached: settings.options.are_tensors_attached()?,
+            attached: settings.options.are_tensors_attached(),
             net: load(settings, on_cpu)?,
             tracker: Tracker::default(),
             inferences: 0,

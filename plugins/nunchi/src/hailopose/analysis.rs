@@ -47,7 +47,7 @@ impl Analysis for PoseAnalysis {
     const NVDS_COMPONENT: i32 = 6802;
 
     fn load(settings: &Settings, on_cpu: bool) -> Result<Self, EngineError> {
-        let attached = settings.options.are_tensors_attached()?;
+        let attached = settings.options.are_tensors_attached();
         let net = if attached { None } else { Some(load(settings, on_cpu)?) };
         Ok(Self {
             model: net.as_ref().map_or("", |net| net.family().as_str()),
