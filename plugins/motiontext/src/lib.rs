@@ -1,7 +1,7 @@
 //! MotionText scenarios: animated captions as JSON, drawn from the scenario, the time and the size of the frame alone.
 //!
 //! [`Scenario`] reads them and makes a [`scene::Scene`] of any time; `fonts` shapes text; `scene` is what is to be seen at one time, which the
-//! layout makes and the raster draws.
+//! layout makes and the raster draws. [`player::Player`] holds all of them together.
 //!
 //! ```
 //! use nunchi_motiontext::{Options, Scenario, fonts::Fonts};
@@ -29,6 +29,7 @@ pub mod image;
 mod layout;
 mod model;
 mod parse;
+pub mod player;
 pub mod raster;
 mod scenario;
 pub mod scene;

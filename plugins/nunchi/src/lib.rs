@@ -7,6 +7,7 @@
 //! | [`eventthrottle`] | lets an event through at most once per interval |
 //! | [`xmllogsink`] | writes events into an XML file that is well-formed at every instant |
 //! | [`analysisoverlay`] | draws what the analysers found |
+//! | [`motiontextoverlay`] | draws animated captions that a MotionText scenario describes |
 //!
 //! [`meta`] is the metadata between them.
 
@@ -16,6 +17,7 @@ pub mod eventthrottle;
 pub mod hailoface;
 pub mod hailopose;
 pub mod meta;
+pub mod motiontextoverlay;
 pub mod xmllogsink;
 
 mod frame;
@@ -29,6 +31,7 @@ fn plugin_init(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
     eventthrottle::register(plugin)?;
     xmllogsink::register(plugin)?;
     analysisoverlay::register(plugin)?;
+    motiontextoverlay::register(plugin)?;
     Ok(())
 }
 
