@@ -13,100 +13,16 @@ import pathlib
 import platform
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-VENV = ROOT / "target/bench-venv"
+import bench_captions
+from benchlib import BODY, FACES, ROOT, ROUNDS, VENV, Table, Unmeasured, cargo_bench, decode, fps, pipeline_cost, progress, rounds, run
+
 # The release before 1.0 that is newest carries BlazePose, the newest one does not.
 MEDIAPIPE, MEDIAPIPE_WITH_BODY = "1.2.2", "0.10.21"
-
-
-@dataclasses.dataclass(frozen=True)
-class Clip:
-    name: str
-    width: int
-    height: int
-    frames: int
-
-    @property
-    def bytes(self):
-        """Of one frame of I420."""
-        return self.width * self.height * 3 // 2
-
-
-FACES = Clip("sample", 1280, 720, 430)
-BODY = Clip("posture", 480, 600, 175)
 # Every one of the first 300 of FACES shows a face.
 FACE_FRAMES = 300
-ROUNDS = 1 if "--quick" in sys.argv else 5
-LIMIT_S = 900
-
-
-class Unmeasured(Exception):
-    """Why a figure is missing."""
-
-
-def progress(text):
-    print(f"  {text}", flush=True)
-
-
-def run(command, **options):
-    """Runs to the end; gives (wall s, CPU s, peak RSS in MB of the largest process, output).
-
-    The peak counts this process too, as the child starts in its image: nothing here may hold whole clips.
-    """
-    environment = dict(os.environ, GST_PLUGIN_PATH=str(ROOT / "target/release"), **options.pop("env", {}))
-    with tempfile.TemporaryFile() as output:
-        start = time.perf_counter()
-        process = subprocess.Popen(
-            list(map(str, command)), cwd=options.get("cwd", ROOT), env=environment, stdin=subprocess.DEVNULL,
-            stdout=output, stderr=output,
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        wall = time.perf_counter() - start
-        output.seek(0)
-        text = output.read().decode(errors="replace")
-    if process.returncode:
-        raise Unmeasured(f"{command[0]} ended with {process.returncode}: {' / '.join(text.splitlines()[-3:])}")
-    return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, text
-
-
-def decode(folder, clip, caps):
-    path = folder / f"{clip.name}.{caps.lower()}"
-    run(["gst-launch-1.0", "-q", "filesrc", f"location={ROOT / 'media' / clip.name}.mp4", "!", "decodebin", "!", "videoconvert",
-         "!", f"video/x-raw,format={caps}", "!", "filesink", f"location={path}"])
-    return path
-
-
-def pipeline_cost(path, clip, analysis, cores):
-    """(wall ms, CPU ms) a frame of `analysis` between a file with the raw frames of `clip` and a fakesink, measured once.
-
-    The difference between the clip played three times and once, so that starting up and loading models do not count.
-    """
-
-    def play(times):
-        source = ["filesrc", f"location={path}", f"blocksize={clip.bytes}", "!", "rawvideoparse",
-                  f"width={clip.width}", f"height={clip.height}", "format=i420", "framerate=25/1", "!", "c."]
-        return run(["taskset", "-c", cores, "gst-launch-1.0", "-q", "concat", "name=c", "!", *analysis,
-                    "fakesink", "sync=false", *(source * times)])
-
-    once, thrice = play(1), play(3)
-    scale = 1000 / (2 * clip.frames)
-    return (thrice[0] - once[0]) * scale, (thrice[1] - once[1]) * scale
-
-
-def rounds(measure):
-    """What `measure` gives in each round, and the round whose first value, a ratio, is the median.
-
-    A round takes both sides of a comparison one right after the other: what else the machine does slows both, and a
-    round that it spoils on one side only is not the median.
-    """
-    every = sorted(measure() for _ in range(ROUNDS))
-    return every[len(every) // 2], every[0][0], every[-1][0]
 
 
 def mediapipe_python(version):
@@ -133,44 +49,6 @@ def mediapipe_cost(rgb, clip, cores, body=False):
     if not match or not int(match[2]) or bool(int(match[3])) != body:
         raise Unmeasured("bench_mediapipe.py found nothing")
     return float(match[1])
-
-
-def cargo_bench(bench, cores, **env):
-    # --workspace: the same features, thus the same libraries, as the build before.
-    command = [ROOT / "tools/cargo", "bench", "--quiet", "--profile", "release", "--workspace", "--bench", bench]
-    run([*command, "--no-run"])
-    return run(["taskset", "-c", cores, *command], env=env)[3]
-
-
-class Table:
-    def __init__(self):
-        self.rows, self.missed = [], 0
-
-    def add(self, what, measured, compared="", ratio="", target="", met=None):
-        self.missed += met is False
-        verdict = {True: "met", False: "**not met**", None: ""}[met]
-        self.rows.append((what, measured, compared, ratio, target, verdict))
-
-    def attempt(self, what, measure):
-        """Adds what `measure` gives; a failure is a row too."""
-        progress(what)
-        try:
-            self.add(what, *measure())
-        except Unmeasured as reason:
-            self.missed += 1
-            self.rows.append((what, "not measured", str(reason).replace("|", "/")[:160], "", "", "**not met**"))
-
-    def lines(self):
-        head = ("what", "measured", "compared with", "ratio", "target", "")
-        widths = [max(len(row[i]) for row in [head, *self.rows]) for i in range(len(head))]
-        yield "| " + " | ".join(text.ljust(width) for text, width in zip(head, widths)) + " |"
-        yield "|" + "|".join("-" * (width + 2) for width in widths) + "|"
-        for row in self.rows:
-            yield "| " + " | ".join(text.ljust(width) for text, width in zip(row, widths)) + " |"
-
-
-def fps(ms):
-    return f"{1000 / ms:.1f} frames/s"
 
 
 def measure(folder):
@@ -257,6 +135,7 @@ def measure(folder):
     table.attempt("XML log, events appended", xml_rate)
     for engine in ("openvino", "embedded"):
         table.attempt(f"face-file.yaml at 720p, {engine}, peak memory (largest process)", lambda: peak(engine))
+    bench_captions.measure(table, folder, i420[FACES], cores[1])
     return table
 
 
@@ -287,13 +166,14 @@ def main():
         f"How it is measured: the {FACES.frames} frames of `media/sample.mp4` at {FACES.width}x{FACES.height} (face) and the {BODY.frames} of",
         f"`media/posture.mp4` at {BODY.width}x{BODY.height} (posture), decoded beforehand into memory, pinned to the given number of cores with",
         "as many inference threads. A pipeline is `filesrc ! rawvideoparse ! hailoface ! fakesink`; its figure is the clip played",
-        f"three times less the clip played once, so that loading models does not count. Where two sides are compared, each of",
+        "three times less the clip played once, so that loading models does not count. Where two sides are compared, each of",
         f"{ROUNDS} rounds measures both, one right after the other; shown are the round with the median ratio and, in brackets, the",
         "least and the greatest ratio. Google's `mediapipe` runs on the same frames as RGB: its FaceLandmarker in video mode (one face,",
         "landmarks and blendshapes, no emotion; hailoface does the same with emotion-interval=0 max-faces=1) and, for posture, its Pose",
         "(BlazePose full, 33 points, followed from frame to frame; hailopose runs MoveNet Lightning, 17 points, anew in each frame).",
         f"The first overhead row follows one face through the first {FACE_FRAMES} frames (landmarks and blendshapes, preprocessing",
         "included), the second finds one person in each frame, once in the element and once by a loop around the engine, as CPU time.",
+        *bench_captions.HOW,
         "Frames per second depend on what else the machine does; CPU time less so.",
         "",
     ])

@@ -15,7 +15,11 @@ packages+=(gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-goo
 case $goal in
     run) ;;
     test) packages+=(binutils meson ninja-build shellcheck debootstrap) ;;
-    bench) packages+=(python3-venv time util-linux) ;;
+    bench)
+        packages+=(python3-venv time util-linux ffmpeg)
+        # Ubuntu has it as a snap only; the one row that needs it says so then.
+        apt-cache show chromium >/dev/null 2>&1 && packages+=(chromium)
+        ;;
     *)
         echo "usage: $0 run|test|bench" >&2
         exit 2
