@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands;
+use crate::commands::motiontext::frame::{Background, MomentArg};
 use crate::exit::Exit;
 use crate::spec::params::parse_assignment;
 use crate::spec::units::parse_duration;
@@ -42,6 +43,9 @@ enum Command {
     List(FormatArg),
     /// Tell what this machine offers and what to install
     Doctor(DoctorArgs),
+    /// Check MotionText scenarios, draw them, lay them over a video
+    #[command(subcommand)]
+    Motiontext(MotionText),
     /// Print the JSON Schema of pipeline descriptions
     Schema,
     #[command(hide = true)]
@@ -111,6 +115,121 @@ struct RunnerArgs {
     hef: Option<PathBuf>,
 }
 
+#[derive(Debug, Subcommand)]
+pub enum MotionText {
+    /// Check scenarios: errors, warnings, missing fonts and pictures
+    Validate(MotionTextValidateArgs),
+    /// Draw a scenario at one time, or at several side by side, as a PNG
+    Frame(MotionTextFrameArgs),
+    /// Lay a scenario over a video: MP4 with H.264, and with its sound
+    Render(MotionTextRenderArgs),
+}
+
+/// How scenarios are read.
+#[derive(Debug, Args)]
+pub struct MotionTextOptions {
+    /// What to follow where the existing renderer and the written specification differ
+    #[arg(long, value_enum, default_value_t = Profile::Preview)]
+    pub profile: Profile,
+    /// What the two bounds of an effect's timeOffset count from
+    #[arg(long, value_enum, default_value_t = OffsetMode::Auto)]
+    pub offset_mode: OffsetMode,
+    /// Fonts in this folder and below are preferred to the system's
+    #[arg(long, value_name = "DIR")]
+    pub fonts_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct MotionTextValidateArgs {
+    /// Scenarios
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub options: MotionTextOptions,
+    /// A warning is an error
+    #[arg(long)]
+    pub strict: bool,
+    /// Form of the output
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+#[derive(Debug, Args)]
+pub struct MotionTextFrameArgs {
+    /// The scenario
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The picture to write
+    #[arg(value_name = "OUT.png")]
+    pub out: PathBuf,
+    /// Time: seconds (3.2), minutes and seconds (1:02.5), or a share of the scenario's length (50%); several make a strip
+    #[arg(long, value_name = "TIME", required = true, num_args = 1..)]
+    pub at: Vec<MomentArg>,
+    /// Size of the stage in pixels
+    #[arg(long, value_name = "WIDTHxHEIGHT", default_value = "1280x720", value_parser = parse_size)]
+    pub size: (u32, u32),
+    /// What is behind the text: none (transparent), checker, or a colour as #rrggbb
+    #[arg(long, value_name = "COLOUR", default_value = "none")]
+    pub background: Background,
+    /// Pictures in a row of a strip [default: all of them]
+    #[arg(long, value_name = "N")]
+    pub columns: Option<usize>,
+    /// Only the part of the stage that is drawn on at any of the times
+    #[arg(long)]
+    pub crop: bool,
+    #[command(flatten)]
+    pub options: MotionTextOptions,
+}
+
+#[derive(Debug, Args)]
+pub struct MotionTextRenderArgs {
+    /// The scenario
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The file to write
+    #[arg(value_name = "OUT.mp4")]
+    pub out: PathBuf,
+    /// The video to lay it over
+    #[arg(long, value_name = "IN")]
+    pub video: PathBuf,
+    #[command(flatten)]
+    pub options: MotionTextOptions,
+    /// Show everything so much later
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "0s")]
+    pub time_offset: Duration,
+    /// Bit rate of the video, kbit/s
+    #[arg(long, value_name = "KBIT", default_value_t = 4000, value_parser = clap::value_parser!(u32).range(100..=50_000))]
+    pub bitrate: u32,
+    /// End after this time, with a playable file and exit code 124
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub timeout: Option<Duration>,
+    /// No progress on standard error
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Profile {
+    Preview,
+    Document,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OffsetMode {
+    Auto,
+    Boundary,
+    Start,
+}
+
+/// Not larger than a drawing may be.
+fn parse_size(text: &str) -> Result<(u32, u32), String> {
+    let most = 8192;
+    let side = |text: &str| text.parse().ok().filter(|side| (1..=most).contains(side));
+    text.split_once('x')
+        .and_then(|(width, height)| Some((side(width)?, side(height)?)))
+        .ok_or_else(|| format!("a size is WIDTHxHEIGHT, each from 1 to {most}"))
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     Text,
@@ -128,6 +247,9 @@ pub fn main() -> ExitCode {
         Command::List(args) => commands::list::run(args.format),
         Command::Doctor(DoctorArgs { hef, format }) if hef.is_empty() => commands::doctor::run(format.format),
         Command::Doctor(DoctorArgs { hef, format }) => commands::hef::run(&hef, format.format),
+        Command::Motiontext(MotionText::Validate(args)) => commands::motiontext::validate::run(&args),
+        Command::Motiontext(MotionText::Frame(args)) => commands::motiontext::frame::run(&args),
+        Command::Motiontext(MotionText::Render(args)) => commands::motiontext::render::run(args),
         Command::Schema => {
             output::print(&crate::spec::json_schema());
             Exit::Ok

@@ -3,6 +3,7 @@
 pub mod doctor;
 pub mod hef;
 pub mod list;
+pub mod motiontext;
 mod on_stop;
 pub mod run;
 pub mod run_dir;

@@ -19,13 +19,27 @@ use crate::spec::{check, find};
 use crate::supervisor::{self, Control, ExitRecord, Outcome, Plan, ProcessOutcome, ProcessPlan, Reason, Report, State};
 
 pub fn run(args: RunArgs) -> Exit {
-    match prepare(&args).and_then(|ready| perform(&args, ready)) {
-        Ok(exit) => exit,
-        Err(faults) => {
-            faults.iter().for_each(output::error);
-            faults.first().map_or(Exit::Internal, |f| f.exit)
-        }
-    }
+    let told = account(&args).and_then(|(exit, summary)| {
+        output::print(&match args.format {
+            Format::Text => summary.text(),
+            Format::Json => summary
+                .json()
+                .map_err(|e| vec![Failure::new(Exit::Internal, e.to_string())])?,
+        });
+        Ok(exit)
+    });
+    told.unwrap_or_else(|faults| tell(&faults))
+}
+
+/// Runs the pipeline and tells its error, if any, but not the summary.
+pub fn account(args: &RunArgs) -> Result<(Exit, Summary), Vec<Failure>> {
+    perform(args, prepare(args)?)
+}
+
+/// Tells all faults; the first one decides how it ends.
+pub fn tell(faults: &[Failure]) -> Exit {
+    faults.iter().for_each(output::error);
+    faults.first().map_or(Exit::Internal, |f| f.exit)
 }
 
 struct Ready {
@@ -66,7 +80,7 @@ struct Tally {
     error: Option<(String, Failure)>,
 }
 
-fn perform(args: &RunArgs, ready: Ready) -> Result<Exit, Vec<Failure>> {
+fn perform(args: &RunArgs, ready: Ready) -> Result<(Exit, Summary), Vec<Failure>> {
     let d = &ready.loaded.description;
     let program = own_program().map_err(|f| vec![f])?;
     let processes = jobs(&ready.loaded, &ready.values, &ready.folder.path)
@@ -174,13 +188,7 @@ fn perform(args: &RunArgs, ready: Ready) -> Result<Exit, Vec<Failure>> {
         ));
         exit = if exit == Exit::Ok { Exit::CannotWrite } else { exit };
     }
-    output::print(&match args.format {
-        Format::Text => summary.text(),
-        Format::Json => summary
-            .json()
-            .map_err(|e| vec![Failure::new(Exit::Internal, e.to_string())])?,
-    });
-    Ok(exit)
+    Ok((exit, summary))
 }
 
 fn watch(report: &Report, tally: &mut Tally, view: &mut ProgressView) {

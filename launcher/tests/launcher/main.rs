@@ -3,6 +3,7 @@
 mod bad_input;
 mod helper;
 mod info;
+mod motiontext;
 mod run;
 mod runner;
 mod stop;
