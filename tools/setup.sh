@@ -12,6 +12,8 @@ packages=(gcc libc6-dev pkg-config libgstreamer1.0-dev libgstreamer-plugins-base
 # What the shipped pipelines use: MP4 in and out, H.264, text.
 packages+=(gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
     gstreamer1.0-plugins-ugly gstreamer1.0-libav gstreamer1.0-x)
+# Captions: a font that has Hangul.
+packages+=(fonts-nanum)
 case $goal in
     run) ;;
     test) packages+=(binutils meson ninja-build shellcheck debootstrap) ;;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use nunchi_motiontext::fonts::{FontStyle, Fonts};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
@@ -21,13 +22,14 @@ const INSPECT_BOUND: Duration = Duration::from_secs(120);
 pub fn run(format: Format) -> Exit {
     let facts = inspect();
     let devices = devices();
+    let fonts = FontFacts::look();
     let missing = required_missing(&facts);
     match format {
         Format::Json => output::print(&format!(
             "{:#}\n",
-            json!({"version": env!("CARGO_PKG_VERSION"), "facts": facts, "devices": devices.iter().map(Device::json).collect::<Vec<_>>(), "required_missing": missing})
+            json!({"version": env!("CARGO_PKG_VERSION"), "facts": facts, "devices": devices.iter().map(Device::json).collect::<Vec<_>>(), "fonts": {"count": fonts.count, "korean": fonts.korean}, "required_missing": missing})
         )),
-        Format::Text => output::print(&text(&facts, &devices, &missing)),
+        Format::Text => output::print(&text(&facts, &devices, &fonts, &missing)),
     }
     if missing.is_empty() {
         Exit::Ok
@@ -90,6 +92,46 @@ fn required_missing(facts: &Facts) -> Vec<String> {
         missing.push("an inference engine".into());
     }
     missing
+}
+
+/// What captions can be written with.
+struct FontFacts {
+    count: usize,
+    /// Whether one has Hangul.
+    korean: bool,
+}
+
+impl FontFacts {
+    fn look() -> Self {
+        let mut fonts = Fonts::new();
+        let count = fonts.add_system();
+        let letter = '가';
+        fonts.shape(
+            &letter.to_string(),
+            &FontStyle {
+                families: Vec::new(),
+                size: 16.0,
+                weight: 400,
+                italic: false,
+                letter_spacing: 0.0,
+            },
+        );
+        Self {
+            count,
+            korean: !fonts.warnings().characters.contains(&letter),
+        }
+    }
+
+    fn rows(&self) -> Vec<(bool, String, String)> {
+        let about = match self.korean {
+            true => String::new(),
+            false => "for Korean captions: apt install fonts-nanum".to_owned(),
+        };
+        vec![
+            (self.count > 0, "fonts".to_owned(), format!("{} found", self.count)),
+            (self.korean, "Hangul".to_owned(), about),
+        ]
+    }
 }
 
 struct Device {
@@ -161,7 +203,7 @@ fn in_dev(prefix: &str, numbered: bool) -> Vec<String> {
     found
 }
 
-fn text(facts: &Facts, devices: &[Device], missing: &[String]) -> String {
+fn text(facts: &Facts, devices: &[Device], fonts: &FontFacts, missing: &[String]) -> String {
     let mut out = String::new();
     let mut section = |title: &str, rows: Vec<(bool, String, String)>| {
         out += &format!("{title}\n");
@@ -199,6 +241,7 @@ fn text(facts: &Facts, devices: &[Device], missing: &[String]) -> String {
             })
             .collect(),
     );
+    section("Fonts for captions", fonts.rows());
     if facts.error.is_none() {
         section(
             "Encoders for H.264 (one is enough)",

@@ -51,6 +51,7 @@ fn doctor_tells_what_there_is_and_its_exit_code_agrees() {
     let json = p.nunchi(&["doctor", "--format", "json"]);
     let report: serde_json::Value = serde_json::from_str(&json.out).unwrap();
     let missing = report["required_missing"].as_array().unwrap();
+    assert!(report["fonts"]["count"].is_u64() && report["fonts"]["korean"].is_boolean());
     assert_eq!(json.code, Some(if missing.is_empty() { 0 } else { 69 }), "{}", json.out);
     assert!(
         report["facts"]["elements"]

@@ -247,6 +247,7 @@ fn encode(path: &Path, sheet: &Sheet) -> Result<(), String> {
     let mut encoder = png::Encoder::new(BufWriter::new(file), sheet.width, sheet.height);
     encoder.set_color(png::ColorType::Rgba);
     encoder.set_depth(png::BitDepth::Eight);
+    encoder.set_compression(png::Compression::High);
     let mut writer = encoder.write_header().map_err(|e| e.to_string())?;
     writer.write_image_data(&sheet.pixels).map_err(|e| e.to_string())?;
     writer.finish().map_err(|e| e.to_string())
