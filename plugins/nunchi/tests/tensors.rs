@@ -66,6 +66,8 @@ struct Made {
     kind: u32,
     quant: QuantInfo,
     bytes: Vec<u8>,
+    /// Stated to be what HailoRT makes of a HEF that ends in the choice of boxes.
+    boxes: bool,
 }
 
 impl Made {
@@ -74,6 +76,7 @@ impl Made {
             shape,
             kind: format_type::FLOAT32,
             quant: QuantInfo::default(),
+            boxes: false,
             bytes: values.iter().flat_map(|value| value.to_ne_bytes()).collect(),
         }
     }
@@ -92,7 +95,10 @@ impl Made {
                     name: array("net/conv1"),
                     format: Format {
                         kind: self.kind,
-                        order: hailort_abi::format_order::NHWC,
+                        order: match self.boxes {
+                            true => hailort_abi::format_order::NMS_BY_CLASS,
+                            false => hailort_abi::format_order::NHWC,
+                        },
                         flags: 0,
                     },
                     shape,
@@ -102,7 +108,7 @@ impl Made {
                 Release::V4_22 => payload.cast::<TensorMetadata>().write(TensorMetadata {
                     name: array("net/conv1"),
                     kind: self.kind,
-                    is_nms: 0,
+                    is_nms: self.boxes.into(),
                     shape,
                     quant_info: self.quant,
                 }),
@@ -199,6 +205,7 @@ fn bytes_are_read_with_their_scale_and_a_type_that_is_stated_wrongly_by_the_size
         shape: [1, 17, 3],
         kind: format_type::UINT8,
         quant,
+        boxes: false,
         bytes: person().iter().map(stored).collect(),
     };
     let floats = Made {
@@ -237,6 +244,7 @@ fn heat_maps_cover_the_frame() {
             scale: 1.0 / 255.0,
             ..QuantInfo::default()
         },
+        boxes: false,
         bytes,
     };
     tensor.attach(&mut buffer, Release::V4_21);
@@ -274,6 +282,32 @@ fn short_data_is_refused_by_name() {
         let wrong = Made::floats(shape, &person());
         let text = refused("hailopose", vec![wrong], Release::V4_22);
         assert!(text.contains("bytes"), "{text}");
+    }
+}
+
+#[test]
+fn a_list_of_boxes_is_no_tensor_whatever_shape_it_states() {
+    let boxes = |shape| Made {
+        boxes: true,
+        ..Made::floats(shape, &person())
+    };
+    let text = refused("hailoface", vec![boxes([60_000, 60_000, 17])], Release::V4_22);
+    assert!(text.contains("a list of boxes"), "{text}");
+    for release in [Release::V4_21, Release::V4_22] {
+        for shape in [[60_000, 60_000, 17], [1, u32::MAX, 17], [1, 17, 3]] {
+            let text = refused("hailopose", vec![boxes(shape)], release);
+            assert!(
+                text.contains("a list of boxes") && text.contains("without NMS"),
+                "{text}"
+            );
+            // Beside what is read it does no harm.
+            let (mut h, bus) = harness("hailopose engine=tensors", 192, 192);
+            let mut buffer = frame(192, 192);
+            boxes(shape).attach(&mut buffer, release);
+            Made::floats([1, 17, 3], &person()).attach(&mut buffer, release);
+            let out = h.push_and_pull(buffer).unwrap();
+            assert_eq!(meta::landmark::read(&out).len(), 1, "{:?}", warnings(&bus));
+        }
     }
 }
 
