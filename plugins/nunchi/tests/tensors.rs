@@ -411,3 +411,81 @@ fn faces_are_found_by_the_tensors_of_the_detector_and_read_on_the_cpu() {
         "the detector decides"
     );
 }
+
+/// The outputs of YOLOv8 pose for somebody around that cell of stride 32, the only one that is sure of it.
+fn yolov8(x: usize, y: usize) -> Vec<Made> {
+    let mut all = Vec::new();
+    for stride in [8usize, 16, 32] {
+        let side = 640 / stride;
+        let [mut boxes, mut scores, mut points] = [64, 1, 51].map(|channels| vec![0.0f32; side * side * channels]);
+        if stride == 32 {
+            let at = y * side + x;
+            scores[at] = 0.9;
+            // The box ends two cells away in each direction.
+            (0..4).for_each(|edge| boxes[64 * at + 16 * edge + 2] = 50.0);
+            for point in 0..17 {
+                points[51 * at + 3 * point + 2] = 5.0;
+            }
+        }
+        let shape = |channels| [side as u32, side as u32, channels];
+        all.extend([
+            Made::floats(shape(51), &points),
+            Made::floats(shape(64), &boxes),
+            Made::floats(shape(1), &scores),
+        ]);
+    }
+    all
+}
+
+#[test]
+fn people_are_found_by_nine_heads_alone_and_beside_the_tensors_of_a_face_detector() {
+    let read = |tensors: Vec<Made>| {
+        let (mut h, bus) = harness("hailopose engine=tensors", 640, 640);
+        let mut buffer = frame(640, 640);
+        for tensor in tensors {
+            tensor.attach(&mut buffer, Release::V4_22);
+        }
+        let found = meta::landmark::read(&h.push_and_pull(buffer).unwrap());
+        assert_eq!(warnings(&bus), [""; 0]);
+        found
+    };
+    let alone = read(yolov8(10, 5));
+    assert_eq!(alone.len(), 1);
+    // The middle of the cell, and two cells to each side of it.
+    let [x, y, w, h] = alone[0].bbox.map(|part| part * 640.0 / 32.0);
+    for (part, expected) in [(x, 8.5), (y, 3.5), (w, 4.0), (h, 4.0)] {
+        assert!((part - expected).abs() < 0.1, "{:?}", alone[0].bbox);
+    }
+    let behind: Vec<_> = scrfd(None).into_iter().chain(yolov8(10, 5)).collect();
+    let before: Vec<_> = yolov8(10, 5).into_iter().chain(scrfd(None)).collect();
+    for both in [behind, before] {
+        let found = read(both);
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].bbox, &found[0].points), (alone[0].bbox, &alone[0].points));
+    }
+}
+
+#[test]
+fn tensors_that_change_between_two_frames_are_read_as_what_they_are() {
+    let (mut h, _) = harness("hailopose engine=tensors", 192, 192);
+    let mut bytes = vec![0u8; 48 * 48 * 17];
+    (0..17).for_each(|i| bytes[((24 + i) * 48 + 12 + i) * 17 + i] = 250);
+    let heat = || Made {
+        kind: format_type::UINT8,
+        bytes: bytes.clone(),
+        ..Made::floats([48, 48, 17], &[])
+    };
+    let movenet = || Made::floats([1, 17, 3], &person());
+    let mut first_point = |tensor: Made| {
+        let mut buffer = frame(192, 192);
+        tensor.attach(&mut buffer, Release::V4_22);
+        let out = h.push_and_pull(buffer).unwrap();
+        meta::landmark::read(&out).pop().map(|person| person.points[0])
+    };
+    for _ in 0..2 {
+        let [x, y, _] = first_point(movenet()).unwrap();
+        assert!((x - 0.9).abs() < 1e-3 && (y - 0.1).abs() < 1e-3, "{x} {y}");
+        let [x, y, _] = first_point(heat()).unwrap();
+        assert!((x - 0.26).abs() < 0.02 && (y - 0.51).abs() < 0.02, "{x} {y}");
+    }
+}
