@@ -16,7 +16,7 @@ use crate::{
     },
 };
 use nunchi_inference::{
-    engine::{DataType, EngineError, EngineKind, Layout, TensorInfo},
+    engine::{DataType, EngineError, EngineKind, Interrupt, Layout, TensorInfo},
     frame::FrameView,
     pose::{Decoder, Family, Limits, Pose, PoseNet},
 };
@@ -64,6 +64,12 @@ impl Analysis for PoseAnalysis {
         self.model = net.family().as_str();
         self.net = Some(net);
         Ok(())
+    }
+
+    fn set_interrupt(&mut self, interrupt: &Interrupt) {
+        if let Some(net) = &mut self.net {
+            net.set_interrupt(interrupt.clone());
+        }
     }
 
     fn engine(&self) -> (Engine, String) {
