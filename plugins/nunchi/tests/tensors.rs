@@ -327,6 +327,40 @@ fn a_meta_of_another_release_is_refused() {
 }
 
 #[test]
+fn what_steers_a_network_that_does_not_run_is_a_conflict() {
+    init();
+    const HAILO: &str = "a property of the Hailo, such as device-id or batch-size,";
+    for (element, property, value) in [
+        ("hailopose", "model", "x.onnx"),
+        ("hailopose", "frames-in-flight", "8"),
+        ("hailopose", "device", "CUDA:7"),
+        ("hailopose", "precision", "f16"),
+        ("hailopose", "multi-process-service", "true"),
+        ("hailopose", "inference-timeout-ms", "500"),
+        ("hailoface", "detector-model", "x.onnx"),
+        ("hailoface", "device-id", "0000:01:00.0"),
+        ("hailoface", "vdevice-group-id", "OTHER"),
+    ] {
+        let element = gst::ElementFactory::make(element).build().unwrap();
+        let bus = gst::Bus::new();
+        element.set_bus(Some(&bus));
+        element.set_property_from_str("engine", "tensors");
+        element.set_property_from_str(property, value);
+        assert!(element.set_state(gst::State::Paused).is_err(), "{property}");
+        let error = bus.pop_filtered(&[gst::MessageType::Error]).unwrap();
+        let gst::MessageView::Error(error) = error.view() else {
+            panic!("an error")
+        };
+        let text = error.error().to_string();
+        let steers_hailo = property.contains('-') && !["frames-in-flight", "detector-model"].contains(&property);
+        let named = if steers_hailo { HAILO } else { property };
+        assert!(text.contains(&format!("{named} is set")), "{text}");
+        assert!(error.error().matches(gst::LibraryError::Settings), "{text}");
+        element.set_state(gst::State::Null).unwrap();
+    }
+}
+
+#[test]
 fn a_hef_beside_is_a_conflict() {
     init();
     for element in ["hailopose", "hailoface"] {
