@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/nunchi/roots
-root=$cache/arm64
+root=$cache/arm64-$(. /etc/os-release && echo "${VERSION_CODENAME:-unknown}")
 triple=aarch64-unknown-linux-gnu
 lib=$root/usr/lib/aarch64-linux-gnu
 
@@ -58,7 +58,7 @@ export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER=qemu-aarch64-static QEMU_LD
 cross=(--release --target "$triple" --no-default-features --features gst-plugin-nunchi/openvino
     --features gst-plugin-nunchi/onnxruntime)
 tests=(-p nunchi-events -p nunchi-inference -p gst-plugin-nunchi --lib --test read --test write --test analysisoverlay
-    --test eventthrottle --test metadata --test xmllogsink)
+    --test eventthrottle --test metadata --test tensors --test xmllogsink)
 
 echo '[2/3] building the plugin and its tests for arm64'
 tools/cargo build "${cross[@]}" -p gst-plugin-nunchi
@@ -69,8 +69,9 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 # GStreamer's plugin scanner would be a program of the other architecture.
 export GST_REGISTRY=$scratch/registry.bin GST_REGISTRY_FORK=no
-# qemu keeps no limit on the size of files.
-tools/cargo test "${cross[@]}" "${tests[@]}" -- --skip a_real_limit_leaves_every_complete_frame
+# qemu keeps no limit on the size of files. Of the tests of tensors those with hailoface load a network.
+tools/cargo test "${cross[@]}" "${tests[@]}" -- --skip a_real_limit_leaves_every_complete_frame \
+    --skip a_list_of_boxes --skip a_frame_without_tensors --skip unknown_shapes --skip faces_are_found
 
 export GST_PLUGIN_PATH=$CARGO_TARGET_DIR/$triple/release
 for element in hailoface hailopose eventthrottle xmllogsink analysisoverlay; do

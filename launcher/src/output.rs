@@ -12,12 +12,12 @@ use crate::ipc::Progress;
 /// Without a terminal a line is printed this often.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
-/// Writes to standard output; a reader that has gone away is no fault of ours. What would steer the terminal, as a name or a
-/// description of somebody else's may hold, is written out.
+/// Writes to standard output; a reader that has gone away is no fault of ours.
 pub fn print(text: &str) {
     let _ = std::io::stdout().lock().write_all(harmless(text).as_bytes());
 }
 
+/// What would steer the terminal, as a name or a description of somebody else's may hold, is written out.
 fn harmless(text: &str) -> Cow<'_, str> {
     let steers = |c: char| c.is_control() && c != '\n';
     if !text.contains(steers) {
@@ -32,7 +32,7 @@ fn harmless(text: &str) -> Cow<'_, str> {
 
 /// Writes one line to standard error.
 pub fn note(text: impl Display) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", harmless(&text.to_string()));
 }
 
 /// Writes one fault to standard error.
@@ -116,7 +116,7 @@ impl Lines {
     pub fn line(&self, text: &str) {
         match &self.bar {
             _ if self.quiet => {}
-            Some(bar) => bar.println(text),
+            Some(bar) => bar.println(harmless(text)),
             None => note(text),
         }
     }

@@ -60,7 +60,10 @@ pub fn explain(error: &glib::Error, debug: Option<&str>, source: Option<&gst::Ob
                 .hint("check that it exists and that you may read it"),
                 None => own(Exit::NoInput),
             },
-            R::NotFound | R::OpenRead => own(Exit::Unavailable),
+            // A model: nothing gets better by trying again.
+            R::OpenRead => own(Exit::NoInput),
+            R::NotFound => own(Exit::Unavailable),
+            R::Read if !cx.ready => own(Exit::Unavailable),
             R::Busy => own(Exit::Busy).hint("another program uses the device; close it or try again later"),
             R::NotAuthorized => own(Exit::NoPermission),
             R::Settings => own(Exit::BadDescription),

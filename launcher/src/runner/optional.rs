@@ -63,8 +63,16 @@ fn take_out(element: &gst::Element) {
 }
 
 /// mp4mux writes an empty track, which no player takes, for every pad that it had since its start. A decodebin lets nothing
-/// through before it has told that there are no more pads, so a new start loses no data.
+/// through before it has told that there are no more pads, so a new start loses no data. Where another source is ahead, it would lose
+/// that one's for good: what feeds the muxer is told to stop, and stops. There the empty track is the lesser evil.
 fn start_anew(element: &gst::Element) {
+    if element
+        .sink_pads()
+        .iter()
+        .any(|pad| pad.sticky_event::<gst::event::Caps>(0).is_some())
+    {
+        return;
+    }
     element.set_locked_state(true);
     let _ = element.set_state(gst::State::Ready);
     element.set_locked_state(false);

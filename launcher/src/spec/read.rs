@@ -2,7 +2,10 @@
 
 use std::fmt;
 use std::io::Read as _;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde_saphyr::{Location, Options};
 
@@ -11,6 +14,8 @@ use crate::exit::{Exit, Failure};
 
 /// Larger than any description a person writes; keeps a wrong file (a video, say) from being read whole.
 const MAX_BYTES: u64 = 1024 * 1024;
+/// How long a pipe may take to give what it holds.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// One fault in a description, with its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,11 +115,45 @@ pub fn load(path: &Path) -> Result<Loaded, Issue> {
     })
 }
 
-/// What a file holds; `None` for more than `most` bytes. A pipe or a device tells no size beforehand, and may never end.
+/// What a file holds; `None` for more than `most` bytes. A pipe or a device tells no size beforehand, may never end, and may keep
+/// whoever reads it waiting: [`PATIENCE`] at most.
 pub fn bounded(path: &Path, most: u64) -> std::io::Result<Option<Vec<u8>>> {
+    // Opening a pipe that nobody writes to would wait as well.
+    let file = std::fs::File::options()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)?;
+    let end = Instant::now() + PATIENCE;
     let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
-    Ok((bytes.len() as u64 <= most).then_some(bytes))
+    let mut reader = (&file).take(most + 1);
+    loop {
+        wait_for_data(&file, end)?;
+        match reader.read_to_end(&mut bytes) {
+            Ok(_) => return Ok((bytes.len() as u64 <= most).then_some(bytes)),
+            // What came so far is kept.
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Waits until there is something to read, or the end.
+fn wait_for_data(file: &std::fs::File, end: Instant) -> std::io::Result<()> {
+    let mut wanted = libc::pollfd {
+        fd: file.as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    let left = end.saturating_duration_since(Instant::now()).as_millis();
+    // SAFETY: one descriptor that is open.
+    match unsafe { libc::poll(&raw mut wanted, 1, left as libc::c_int) } {
+        0 => Err(std::io::Error::new(
+            std::io::ErrorKind::TimedOut,
+            format!("it gave nothing for {} s", PATIENCE.as_secs()),
+        )),
+        // An interruption is looked at again by whoever reads.
+        _ => Ok(()),
+    }
 }
 
 type Fault = (Option<(u64, u64)>, String, Option<String>);
@@ -180,6 +219,26 @@ pub fn io_reason(e: &std::io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pipe_is_read_and_one_that_gives_nothing_is_refused_in_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pipe");
+        let name = std::ffi::CString::new(path.to_str().unwrap()).unwrap();
+        // SAFETY: a path that ends with a zero.
+        assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+        let begin = Instant::now();
+        let issue = load(&path).unwrap_err();
+        assert!(issue.message.contains("gave nothing for 5 s"), "{}", issue.message);
+        assert_eq!(issue.exit, Exit::NoInput);
+        assert!(begin.elapsed() < 2 * PATIENCE);
+        let writer = std::thread::spawn({
+            let path = path.clone();
+            move || std::fs::write(path, GOOD)
+        });
+        assert_eq!(load(&path).unwrap().description.name.value, "t");
+        writer.join().unwrap().unwrap();
+    }
 
     const GOOD: &str = "version: 1\nname: t\nprocesses:\n  p: {launch: \"fakesrc ! fakesink\"}\n";
 

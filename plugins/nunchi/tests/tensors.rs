@@ -66,6 +66,8 @@ struct Made {
     kind: u32,
     quant: QuantInfo,
     bytes: Vec<u8>,
+    /// Stated to be what HailoRT makes of a HEF that ends in the choice of boxes.
+    boxes: bool,
 }
 
 impl Made {
@@ -74,6 +76,7 @@ impl Made {
             shape,
             kind: format_type::FLOAT32,
             quant: QuantInfo::default(),
+            boxes: false,
             bytes: values.iter().flat_map(|value| value.to_ne_bytes()).collect(),
         }
     }
@@ -92,7 +95,10 @@ impl Made {
                     name: array("net/conv1"),
                     format: Format {
                         kind: self.kind,
-                        order: hailort_abi::format_order::NHWC,
+                        order: match self.boxes {
+                            true => hailort_abi::format_order::NMS_BY_CLASS,
+                            false => hailort_abi::format_order::NHWC,
+                        },
                         flags: 0,
                     },
                     shape,
@@ -102,7 +108,7 @@ impl Made {
                 Release::V4_22 => payload.cast::<TensorMetadata>().write(TensorMetadata {
                     name: array("net/conv1"),
                     kind: self.kind,
-                    is_nms: 0,
+                    is_nms: self.boxes.into(),
                     shape,
                     quant_info: self.quant,
                 }),
@@ -199,6 +205,7 @@ fn bytes_are_read_with_their_scale_and_a_type_that_is_stated_wrongly_by_the_size
         shape: [1, 17, 3],
         kind: format_type::UINT8,
         quant,
+        boxes: false,
         bytes: person().iter().map(stored).collect(),
     };
     let floats = Made {
@@ -237,6 +244,7 @@ fn heat_maps_cover_the_frame() {
             scale: 1.0 / 255.0,
             ..QuantInfo::default()
         },
+        boxes: false,
         bytes,
     };
     tensor.attach(&mut buffer, Release::V4_21);
@@ -278,6 +286,32 @@ fn short_data_is_refused_by_name() {
 }
 
 #[test]
+fn a_list_of_boxes_is_no_tensor_whatever_shape_it_states() {
+    let boxes = |shape| Made {
+        boxes: true,
+        ..Made::floats(shape, &person())
+    };
+    let text = refused("hailoface", vec![boxes([60_000, 60_000, 17])], Release::V4_22);
+    assert!(text.contains("a list of boxes"), "{text}");
+    for release in [Release::V4_21, Release::V4_22] {
+        for shape in [[60_000, 60_000, 17], [1, u32::MAX, 17], [1, 17, 3]] {
+            let text = refused("hailopose", vec![boxes(shape)], release);
+            assert!(
+                text.contains("a list of boxes") && text.contains("without NMS"),
+                "{text}"
+            );
+            // Beside what is read it does no harm.
+            let (mut h, bus) = harness("hailopose engine=tensors", 192, 192);
+            let mut buffer = frame(192, 192);
+            boxes(shape).attach(&mut buffer, release);
+            Made::floats([1, 17, 3], &person()).attach(&mut buffer, release);
+            let out = h.push_and_pull(buffer).unwrap();
+            assert_eq!(meta::landmark::read(&out).len(), 1, "{:?}", warnings(&bus));
+        }
+    }
+}
+
+#[test]
 fn unknown_shapes_are_told() {
     for (element, needle) in [("hailopose", "MoveNet"), ("hailoface", "boxes/8")] {
         let other = Made::floats([1, 1, 7], &[0.0; 7]);
@@ -290,6 +324,40 @@ fn unknown_shapes_are_told() {
 fn a_meta_of_another_release_is_refused() {
     let text = refused("hailopose", vec![Made::floats([1, 17, 3], &person())], Release::Other);
     assert!(text.contains("4.20 to 4.23"), "{text}");
+}
+
+#[test]
+fn what_steers_a_network_that_does_not_run_is_a_conflict() {
+    init();
+    const HAILO: &str = "a property of the Hailo, such as device-id or batch-size,";
+    for (element, property, value) in [
+        ("hailopose", "model", "x.onnx"),
+        ("hailopose", "frames-in-flight", "8"),
+        ("hailopose", "device", "CUDA:7"),
+        ("hailopose", "precision", "f16"),
+        ("hailopose", "multi-process-service", "true"),
+        ("hailopose", "inference-timeout-ms", "500"),
+        ("hailoface", "detector-model", "x.onnx"),
+        ("hailoface", "device-id", "0000:01:00.0"),
+        ("hailoface", "vdevice-group-id", "OTHER"),
+    ] {
+        let element = gst::ElementFactory::make(element).build().unwrap();
+        let bus = gst::Bus::new();
+        element.set_bus(Some(&bus));
+        element.set_property_from_str("engine", "tensors");
+        element.set_property_from_str(property, value);
+        assert!(element.set_state(gst::State::Paused).is_err(), "{property}");
+        let error = bus.pop_filtered(&[gst::MessageType::Error]).unwrap();
+        let gst::MessageView::Error(error) = error.view() else {
+            panic!("an error")
+        };
+        let text = error.error().to_string();
+        let steers_hailo = property.contains('-') && !["frames-in-flight", "detector-model"].contains(&property);
+        let named = if steers_hailo { HAILO } else { property };
+        assert!(text.contains(&format!("{named} is set")), "{text}");
+        assert!(error.error().matches(gst::LibraryError::Settings), "{text}");
+        element.set_state(gst::State::Null).unwrap();
+    }
 }
 
 #[test]
@@ -376,4 +444,82 @@ fn faces_are_found_by_the_tensors_of_the_detector_and_read_on_the_cpu() {
         faces(&picture, "engine=tensors", scrfd(None)).is_empty(),
         "the detector decides"
     );
+}
+
+/// The outputs of YOLOv8 pose for somebody around that cell of stride 32, the only one that is sure of it.
+fn yolov8(x: usize, y: usize) -> Vec<Made> {
+    let mut all = Vec::new();
+    for stride in [8usize, 16, 32] {
+        let side = 640 / stride;
+        let [mut boxes, mut scores, mut points] = [64, 1, 51].map(|channels| vec![0.0f32; side * side * channels]);
+        if stride == 32 {
+            let at = y * side + x;
+            scores[at] = 0.9;
+            // The box ends two cells away in each direction.
+            (0..4).for_each(|edge| boxes[64 * at + 16 * edge + 2] = 50.0);
+            for point in 0..17 {
+                points[51 * at + 3 * point + 2] = 5.0;
+            }
+        }
+        let shape = |channels| [side as u32, side as u32, channels];
+        all.extend([
+            Made::floats(shape(51), &points),
+            Made::floats(shape(64), &boxes),
+            Made::floats(shape(1), &scores),
+        ]);
+    }
+    all
+}
+
+#[test]
+fn people_are_found_by_nine_heads_alone_and_beside_the_tensors_of_a_face_detector() {
+    let read = |tensors: Vec<Made>| {
+        let (mut h, bus) = harness("hailopose engine=tensors", 640, 640);
+        let mut buffer = frame(640, 640);
+        for tensor in tensors {
+            tensor.attach(&mut buffer, Release::V4_22);
+        }
+        let found = meta::landmark::read(&h.push_and_pull(buffer).unwrap());
+        assert_eq!(warnings(&bus), [""; 0]);
+        found
+    };
+    let alone = read(yolov8(10, 5));
+    assert_eq!(alone.len(), 1);
+    // The middle of the cell, and two cells to each side of it.
+    let [x, y, w, h] = alone[0].bbox.map(|part| part * 640.0 / 32.0);
+    for (part, expected) in [(x, 8.5), (y, 3.5), (w, 4.0), (h, 4.0)] {
+        assert!((part - expected).abs() < 0.1, "{:?}", alone[0].bbox);
+    }
+    let behind: Vec<_> = scrfd(None).into_iter().chain(yolov8(10, 5)).collect();
+    let before: Vec<_> = yolov8(10, 5).into_iter().chain(scrfd(None)).collect();
+    for both in [behind, before] {
+        let found = read(both);
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].bbox, &found[0].points), (alone[0].bbox, &alone[0].points));
+    }
+}
+
+#[test]
+fn tensors_that_change_between_two_frames_are_read_as_what_they_are() {
+    let (mut h, _) = harness("hailopose engine=tensors", 192, 192);
+    let mut bytes = vec![0u8; 48 * 48 * 17];
+    (0..17).for_each(|i| bytes[((24 + i) * 48 + 12 + i) * 17 + i] = 250);
+    let heat = || Made {
+        kind: format_type::UINT8,
+        bytes: bytes.clone(),
+        ..Made::floats([48, 48, 17], &[])
+    };
+    let movenet = || Made::floats([1, 17, 3], &person());
+    let mut first_point = |tensor: Made| {
+        let mut buffer = frame(192, 192);
+        tensor.attach(&mut buffer, Release::V4_22);
+        let out = h.push_and_pull(buffer).unwrap();
+        meta::landmark::read(&out).pop().map(|person| person.points[0])
+    };
+    for _ in 0..2 {
+        let [x, y, _] = first_point(movenet()).unwrap();
+        assert!((x - 0.9).abs() < 1e-3 && (y - 0.1).abs() < 1e-3, "{x} {y}");
+        let [x, y, _] = first_point(heat()).unwrap();
+        assert!((x - 0.26).abs() < 0.02 && (y - 0.51).abs() < 0.02, "{x} {y}");
+    }
 }

@@ -3,6 +3,7 @@
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use hailort_abi::{
     Api, ConfigureParams, Hef, InputVStream, NetworkGroup, OutputVStream, UNIQUE, VDevice, VDeviceParams,
@@ -10,7 +11,8 @@ use hailort_abi::{
 };
 
 /// Sends frames through a HEF of one input and one output: one thread writes as fast as the device takes them, one reads.
-pub fn run(library: &str, hef: &Path, frames: u32) {
+/// Gives the time from the first write to the last read: a pipeline is timed without its start, too.
+pub fn run(library: &str, hef: &Path, frames: u32) -> Duration {
     let name = CString::new(hef.as_os_str().as_bytes()).expect("no zero in the path");
     // SAFETY: the double, called in HailoRT's order with valid pointers; the threads end before the streams are released.
     unsafe {
@@ -54,6 +56,7 @@ pub fn run(library: &str, hef: &Path, frames: u32) {
         (api.hailo_get_output_vstream_frame_size)(output, &mut sizes.1)
             .ok()
             .expect("a size");
+        let start = Instant::now();
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 let frame = vec![0u8; sizes.0];
@@ -70,6 +73,7 @@ pub fn run(library: &str, hef: &Path, frames: u32) {
                     .expect("read");
             }
         });
+        let took = start.elapsed();
         for status in [
             (api.hailo_release_output_vstreams)(&output, 1),
             (api.hailo_release_input_vstreams)(&input, 1),
@@ -78,5 +82,6 @@ pub fn run(library: &str, hef: &Path, frames: u32) {
         ] {
             status.ok().expect("released");
         }
+        took
     }
 }

@@ -50,6 +50,7 @@ mod detections;
 #[cfg(feature = "embedded-engine")]
 mod embedded;
 pub mod hailo;
+mod interrupt;
 mod library;
 #[cfg(feature = "onnxruntime")]
 mod onnxruntime;
@@ -69,6 +70,7 @@ use thiserror::Error;
 
 pub use detections::{Detection, read_detections};
 pub use hailo::HailoOptions;
+pub use interrupt::Interrupt;
 pub use probe::{EngineStatus, probe};
 pub use tensor::{DataType, Layout, Quantisation, TensorInfo, TensorMut, TensorRef};
 
@@ -272,6 +274,9 @@ pub enum EngineError {
     /// The network gives this for all that is submitted from now on.
     #[error("the device of engine {engine} was lost: {reason}; restart, or use fallback=cpu to go on without it")]
     DeviceLost { engine: EngineKind, reason: String },
+    /// An [`Interrupt`] was raised. The result is dropped when it comes.
+    #[error("the inference was given up, because its stream is flushed or stopped")]
+    Interrupted,
 }
 
 impl EngineError {
@@ -323,7 +328,8 @@ pub trait Network: Send {
         Ok(self.slots())
     }
 
-    /// Input tensor `index` of `slot`, to be filled in place. Waits for nothing: an error while the slot is in flight.
+    /// Input tensor `index` of `slot`, to be filled in place. An error while the slot is in flight; waits for nothing but what was
+    /// in it and is [discarded](Self::discard).
     fn input(&mut self, slot: usize, index: usize) -> Result<TensorMut<'_>, EngineError>;
 
     /// Starts the inference of `slot`.
@@ -345,6 +351,21 @@ pub trait Network: Send {
     /// As [`complete`](Self::complete), with the bound of the engine: a device that owes the result for longer is lost.
     fn finish(&mut self, slot: usize) -> Result<(), EngineError> {
         self.complete(slot, INFER_TIMEOUT)
+    }
+
+    /// Drops the results of all that is in flight. Where a device still owes them, that waits for none: whoever needs the slot
+    /// next does.
+    fn discard(&mut self) {
+        for slot in 0..self.slots() {
+            // Of a slot that is free, or a device that is lost, the next frame in it tells.
+            let _ = self.finish(slot);
+        }
+    }
+
+    /// Has all waiting end while this is raised; what was waited for is [discarded](Self::discard). An engine without a queue
+    /// has nothing to wait for.
+    fn set_interrupt(&mut self, interrupt: Interrupt) {
+        let _ = interrupt;
     }
 
     /// Submit and finish.

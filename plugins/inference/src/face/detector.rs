@@ -2,7 +2,7 @@
 
 use super::model::{Family, Model};
 use super::{Detection, blazeface, lightface, scrfd};
-use crate::engine::{EngineError, EngineOptions, ModelSource, Network, TensorInfo};
+use crate::engine::{EngineError, EngineOptions, Interrupt, ModelSource, Network, TensorInfo};
 use crate::frame::FrameView;
 use crate::pose::grid::Values;
 use crate::preprocess::{Channels, Sampling, Scaling};
@@ -99,6 +99,10 @@ impl Detector {
 
     pub fn network(&self) -> &dyn Network {
         &*self.model.network
+    }
+
+    pub fn set_interrupt(&mut self, interrupt: Interrupt) {
+        self.model.network.set_interrupt(interrupt);
     }
 
     /// Faces with a score above `threshold`, merged above an overlap of `iou`, best first.

@@ -12,7 +12,7 @@ mod names;
 mod roi;
 pub mod scrfd;
 
-use crate::engine::{EngineError, EngineKind, EngineOptions, ModelSource, Network, TensorInfo};
+use crate::engine::{EngineError, EngineKind, EngineOptions, Interrupt, ModelSource, Network, TensorInfo};
 use crate::frame::FrameView;
 use crate::models;
 use crate::preprocess::{Channels, Sampling, Scaling};
@@ -205,6 +205,14 @@ impl FaceNet {
     /// What is worth a warning at start, such as a fallback to the CPU.
     pub fn note(&self) -> Option<String> {
         self.landmarks.network.note().map(str::to_owned)
+    }
+
+    /// Has all waiting for a device end while this is raised.
+    pub fn set_interrupt(&mut self, interrupt: &Interrupt) {
+        self.detector.set_interrupt(interrupt.clone());
+        for model in [&mut self.landmarks, &mut self.blendshapes, &mut self.emotion] {
+            model.network.set_interrupt(interrupt.clone());
+        }
     }
 
     /// Faces with a score above `threshold`, merged above an overlap of `iou`, best first.

@@ -51,9 +51,15 @@ impl Decoder {
     pub const EXPECTED: &'static str = "one picture -> [1,1,17,3] (MoveNet), heat maps [h,w,17] (ViTPose), or boxes [h,w,64], \
                                                scores [h,w,1] and points [h,w,51] of strides 8, 16 and 32, or [1,56,n] (YOLOv8 pose)";
 
-    /// What reads the outputs of a network with these tensors; `None` where nothing here does.
+    /// What reads the outputs of a network with these tensors; `None` where nothing here does, or it has others besides.
     pub fn new(inputs: &[TensorInfo], outputs: &[TensorInfo]) -> Option<Self> {
         let [input] = inputs else { return None };
+        Self::among(input, outputs).filter(|decoder| decoder.outputs() == outputs.len())
+    }
+
+    /// What reads those of the tensors that are the outputs of a network with that input, where others may lie between them: raw heads
+    /// before a single tensor, and of several that fit the first. `None` where nothing here does.
+    pub fn among(input: &TensorInfo, tensors: &[TensorInfo]) -> Option<Self> {
         let shape = Shape::of(input, 3)?;
         // Frames are sampled into floats channels first, or bytes channels last.
         let fits = match input.data_type {
@@ -66,18 +72,26 @@ impl Decoder {
             return None;
         }
         let square = size.0 == size.1;
-        let plan = match outputs {
-            [only] if only.len() == 3 * KEYPOINTS && only.shape.ends_with(&[KEYPOINTS, 3]) => {
-                square.then_some(Plan::MoveNet(0))
+        let single = |(index, tensor): (usize, &TensorInfo)| match tensor {
+            only if only.len() == 3 * KEYPOINTS && only.shape.ends_with(&[KEYPOINTS, 3]) => {
+                square.then_some(Plan::MoveNet(index))
             }
-            [only] if Shape::of(only, KEYPOINTS).is_some() => Shape::of(only, KEYPOINTS)
+            only => Shape::of(only, KEYPOINTS)
                 .filter(|shape| shape.height > 0 && shape.width > 0)
-                .map(|shape| Plan::HeatMaps((0, shape))),
-            [only] => rows(only).filter(|_| square).map(|shape| Plan::Rows((0, shape))),
-            many if square => heads(many, size.0),
-            _ => None,
+                .map(|shape| Plan::HeatMaps((index, shape)))
+                .or_else(|| rows(only).filter(|_| square).map(|shape| Plan::Rows((index, shape)))),
         };
-        Some(Self { plan: plan?, size })
+        let heads = Some(tensors).filter(|_| square).and_then(|all| heads(all, size.0));
+        let plan = heads.or_else(|| tensors.iter().enumerate().find_map(single))?;
+        Some(Self { plan, size })
+    }
+
+    /// Number of outputs that are read.
+    fn outputs(&self) -> usize {
+        match self.plan {
+            Plan::Heads(..) => 9,
+            Plan::MoveNet(_) | Plan::HeatMaps(_) | Plan::Rows(_) => 1,
+        }
     }
 
     pub fn family(&self) -> Family {
@@ -169,9 +183,9 @@ fn rows(info: &TensorInfo) -> Option<Shape> {
     }
 }
 
-/// The nine raw outputs, in whatever order they come.
+/// The nine raw outputs, in whatever order they come and whatever lies between them.
 fn heads(outputs: &[TensorInfo], side: usize) -> Option<Plan> {
-    if outputs.len() != 9 || !side.is_multiple_of(STRIDES[2]) {
+    if !side.is_multiple_of(STRIDES[2]) {
         return None;
     }
     let mut levels = [[None; 3]; 3];
@@ -309,6 +323,34 @@ mod tests {
             ),
             None
         );
+    }
+
+    #[test]
+    fn outputs_are_picked_among_those_of_other_networks() {
+        let input = info(&[640, 640, 3], DataType::U8);
+        let tensors = |shapes: &[[usize; 3]]| shapes.iter().map(|s| info(s, DataType::U8)).collect::<Vec<_>>();
+        // Those of a face detector in front, one of a classifier behind.
+        let mut all = vec![[80, 80, 2], [80, 80, 8], [80, 80, 20], [40, 40, 2]];
+        all.extend(HEADS);
+        all.push([1, 1, 7]);
+        let all = tensors(&all);
+        let Plan::Heads(levels, _) = Decoder::among(&input, &all).unwrap().plan else {
+            panic!("heads");
+        };
+        assert_eq!(
+            levels.map(|level| level.map(|(index, _)| index)),
+            [[5, 6, 7], [8, 9, 10], [11, 12, 4]]
+        );
+        assert_eq!(
+            Decoder::new(std::slice::from_ref(&input), &all),
+            None,
+            "a network has no others"
+        );
+        let decoder = Decoder::among(&input, &tensors(&[[20, 20, 51], [1, 17, 3], [1, 17, 3]])).unwrap();
+        assert_eq!(decoder.plan, Plan::MoveNet(1), "the first that fits");
+        for others in [&[][..], &HEADS[1..], &[[80, 80, 2]]] {
+            assert_eq!(Decoder::among(&input, &tensors(others)), None, "{others:?}");
+        }
     }
 
     #[test]

@@ -15,7 +15,9 @@ pub mod grid;
 pub mod single;
 pub mod yolov8;
 
-use crate::engine::{self, EngineError, EngineKind, EngineOptions, ModelSource, Network, TensorInfo, TensorMut};
+use crate::engine::{
+    self, EngineError, EngineKind, EngineOptions, Interrupt, ModelSource, Network, TensorInfo, TensorMut,
+};
 use crate::frame::FrameView;
 use crate::preprocess::{fill_nchw_f32, fill_nhwc_u8};
 
@@ -160,12 +162,14 @@ impl PoseNet {
         Ok(self.decoder.decode(&outputs, size, limits))
     }
 
-    /// Waits for what is in flight, and drops it.
+    /// Drops what is in flight.
     pub fn clear(&mut self) {
-        for slot in 0..self.network.slots() {
-            // Of a slot that is free, or a device that is lost, the next frame in it tells.
-            let _ = self.network.finish(slot);
-        }
+        self.network.discard();
+    }
+
+    /// Has all waiting for a device end while this is raised.
+    pub fn set_interrupt(&mut self, interrupt: Interrupt) {
+        self.network.set_interrupt(interrupt);
     }
 
     fn failure(&self, reason: &str) -> EngineError {

@@ -5,7 +5,10 @@ use super::{
     attach::{Found, Pending},
 };
 use nunchi_events::Event;
-use nunchi_inference::{engine::EngineError, frame::FrameView};
+use nunchi_inference::{
+    engine::{EngineError, Interrupt},
+    frame::FrameView,
+};
 
 /// A frame that is read.
 pub struct Frame<'a> {
@@ -43,6 +46,9 @@ pub trait Analysis: Send {
 
     /// Replaces the networks by those of the CPU. What is remembered of objects stays, what is in flight is lost.
     fn move_to_cpu(&mut self, settings: &Self::Settings) -> Result<(), EngineError>;
+
+    /// Has all waiting for a device end while this is raised.
+    fn set_interrupt(&mut self, interrupt: &Interrupt);
 
     /// What really runs the networks.
     fn engine(&self) -> (Engine, String);

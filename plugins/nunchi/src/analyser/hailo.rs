@@ -6,7 +6,7 @@ use nunchi_inference::engine::{ModelSource, hailo::HailoOptions};
 use std::time::Duration;
 
 /// How a HEF is run; each default is the engine's own.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hailo {
     pub hef_path: Option<String>,
     device_id: Option<String>,

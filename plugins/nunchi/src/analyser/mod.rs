@@ -27,6 +27,7 @@ pub fn register() {
         Fallback::static_type(),
         AnalyticsMeta::static_type(),
         NvdsMeta::static_type(),
+        engine::SchedulingAlgorithm::static_type(),
     ] {
         enumeration.mark_as_plugin_api(gst::PluginAPIFlags::empty());
     }
@@ -55,9 +56,8 @@ pub fn stats_property() -> glib::ParamSpec {
 /// The element error of an engine that cannot be started: which class it is, what it says.
 pub fn start_error(error: &EngineError) -> gst::ErrorMessage {
     match error {
-        EngineError::LibraryMissing { .. } | EngineError::ModelMissing { .. } => {
-            gst::error_msg!(gst::ResourceError::NotFound, ("{error}"))
-        }
+        EngineError::LibraryMissing { .. } => gst::error_msg!(gst::ResourceError::NotFound, ("{error}")),
+        EngineError::ModelMissing { .. } => gst::error_msg!(gst::ResourceError::OpenRead, ("{error}")),
         EngineError::ModelCorrupt { .. } | EngineError::ModelShape { .. } => {
             gst::error_msg!(gst::ResourceError::Read, ("{error}"))
         }

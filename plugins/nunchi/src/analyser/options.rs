@@ -71,6 +71,9 @@ impl Options {
                 "give the HEF to hailonet, or use engine=hailo",
             );
         }
+        if self.are_tensors_attached() && self.hailo != Hailo::default() {
+            return Err(self.unused_beside_tensors("a property of the Hailo, such as device-id or batch-size,"));
+        }
         if self.hailo.scheduling == SchedulingAlgorithm::None {
             return conflict(
                 "scheduling-algorithm=none, with which no two networks share a device".to_owned(),
@@ -103,6 +106,15 @@ impl Options {
             return conflict("none of the models is a HEF".to_owned(), "give one with hef-path");
         }
         Ok(())
+    }
+
+    /// The error of a property that steers what hailonet does with `engine=tensors`.
+    pub fn unused_beside_tensors(&self, property: &str) -> EngineError {
+        EngineError::Conflict {
+            engine: self.engine.nick(),
+            what: format!("{property} is set, and steers a network that does not run here"),
+            remedy: "give it to hailonet, or choose another engine".to_owned(),
+        }
     }
 
     /// Whether the CPU may stand in for a device that is missing at the start: where the user says so, or leaves the engine

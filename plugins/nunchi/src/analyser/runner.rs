@@ -14,7 +14,10 @@ use crate::{
 use gst::{glib, prelude::*};
 use gst_base::{prelude::*, subclass::base_transform::GenerateOutputSuccess};
 use gst_video::video_frame::Readable;
-use nunchi_inference::{engine::EngineError, frame::FrameView};
+use nunchi_inference::{
+    engine::{EngineError, Interrupt},
+    frame::FrameView,
+};
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -115,10 +118,12 @@ struct Facts {
 /// Takes frames through an [`Analysis`] and attaches what it finds.
 ///
 /// Locks, in the order in which they may be taken together: `streaming`, `facts`. Only `streaming` is held during inference, and
-/// nothing but the streaming thread, start and stop takes it. No lock is held while a message is posted or a buffer pushed.
+/// nothing but the streaming thread, start and stop takes it: what has that thread give up waiting takes none. No lock is held while a message is posted or a buffer pushed.
 pub struct Runner<A> {
     streaming: Mutex<Option<Streaming<A>>>,
     facts: Mutex<Facts>,
+    /// Raised while the stream is flushed or stopped.
+    interrupt: Interrupt,
 }
 
 impl<A> Default for Runner<A> {
@@ -126,6 +131,7 @@ impl<A> Default for Runner<A> {
         Self {
             streaming: Mutex::default(),
             facts: Mutex::default(),
+            interrupt: Interrupt::default(),
         }
     }
 }
@@ -157,13 +163,18 @@ impl<A: Analysis> Runner<A> {
     /// Loads the networks, on the CPU where the wanted device is missing and that is allowed. From now on frames go through
     /// them. Says on the bus what runs them.
     pub fn start(&self, element: &gst_base::BaseTransform, settings: &A::Settings) -> Result<(), gst::ErrorMessage> {
-        let (analysis, missing) = match A::load(settings, false) {
+        let (mut analysis, missing) = match A::load(settings, false) {
             Err(error) if error.may_fall_back() && settings.as_ref().may_start_on_cpu() => {
                 let analysis = A::load(settings, true).map_err(|e| start_error(&e))?;
-                (analysis, Some(format!("{error}. The CPU does the work")))
+                (
+                    analysis,
+                    Some(format!("{}. The CPU does the work", without_fallback(&error))),
+                )
             }
             result => (result.map_err(|e| start_error(&e))?, None),
         };
+        self.interrupt.lift();
+        analysis.set_interrupt(&self.interrupt);
         let (engine, device) = analysis.engine();
         let moved = missing.is_some();
         let note = missing.or_else(|| analysis.note());
@@ -197,6 +208,11 @@ impl<A: Analysis> Runner<A> {
         // Fails only where the element is in no pipeline: then nobody wants the message.
         let _ = element.post_message(message);
         Ok(())
+    }
+
+    /// Has the streaming thread give up what it waits for: before a stop, which waits for that thread.
+    pub fn interrupt(&self) {
+        self.interrupt.raise();
     }
 
     pub fn stop(&self) {
@@ -251,7 +267,14 @@ impl<A: Analysis> Runner<A> {
     /// Does what an event on the sink pad asks for before it goes on: a serialised one keeps its place among the frames.
     pub fn sink_event(&self, element: &gst_base::BaseTransform, event: &gst::Event, settings: &A::Settings) {
         let anew = match event.view() {
-            gst::EventView::FlushStop(_) => true,
+            gst::EventView::FlushStart(_) => {
+                self.interrupt.raise();
+                false
+            }
+            gst::EventView::FlushStop(_) => {
+                self.interrupt.lift();
+                true
+            }
             view => {
                 if event.is_serialized() {
                     // What downstream does not take, it has said it does not want.
@@ -301,30 +324,36 @@ impl<A: Analysis> Runner<A> {
             let kept = lock(&self.facts).kept;
             let (live, least, most) = latency.result();
             if live {
-                latency.set(live, least + kept, most.map(|most| most + kept));
+                latency.set(
+                    live,
+                    least.saturating_add(kept),
+                    most.map(|most| most.saturating_add(kept)),
+                );
             }
         }
         true
     }
 
-    /// Asks for as many buffers more as are kept under way, so that a pool upstream does not run dry.
-    pub fn propose_allocation(&self, query: &mut gst::query::Allocation) {
+    /// Asks for as many buffers more as are kept under way, so that a pool upstream does not run dry; whether there was something to
+    /// ask for. Of the metadata that downstream takes it says nothing: the buffers go there as they are.
+    pub fn propose_allocation(&self, query: &mut gst::query::Allocation) -> bool {
         let kept = lock(&self.facts).depth.saturating_sub(1) as u32;
         if kept == 0 {
-            return;
+            return false;
         }
         let first = query.allocation_pools().next();
         if let Some((pool, size, least, most)) = first {
             let least = least.saturating_add(kept);
             let most = if most == 0 { 0 } else { most.max(least) };
             query.set_nth_allocation_pool(0, pool.as_ref(), size, least, most);
-        } else if let Some(info) = query
-            .get()
-            .0
-            .and_then(|caps| gst_video::VideoInfo::from_caps(caps).ok())
-        {
-            query.add_allocation_pool(gst::BufferPool::NONE, info.size() as u32, kept, 0);
+            return true;
         }
+        let caps = query.get().0;
+        let Some(info) = caps.and_then(|caps| gst_video::VideoInfo::from_caps(caps).ok()) else {
+            return false;
+        };
+        query.add_allocation_pool(gst::BufferPool::NONE, info.size() as u32, kept, 0);
+        true
     }
 
     /// The value of `stats`, or of `engine` or `device` while the element runs.
@@ -538,7 +567,7 @@ impl<A: Analysis> Runner<A> {
             streaming.under_way = streaming.under_way.drain(..).map(Passing::lost).collect();
             streaming.set_depth(settings);
             lock(&self.facts).used = Some(streaming.analysis.engine());
-            return (Severity::Moved, error.to_string());
+            return (Severity::Moved, without_fallback(&error));
         }
         // Of a device that is lost nothing more comes.
         let lost = matches!(error, EngineError::DeviceLost { .. });
@@ -570,6 +599,9 @@ impl<A: Analysis> Runner<A> {
         failure: Failure,
         settings: &A::Settings,
     ) -> Result<(), gst::FlowError> {
+        if let Failure::Engine(EngineError::Interrupted) = failure {
+            return Err(gst::FlowError::Flushing);
+        }
         let (severity, text) = self.judge(failure, settings);
         lock(&self.facts).errors += 1;
         if severity == Severity::Moved {
@@ -604,6 +636,14 @@ impl<A: Analysis> Runner<A> {
             );
         }
         Ok(())
+    }
+}
+
+/// What an error says, without the advice to let the CPU do the work, which it does.
+fn without_fallback(error: &EngineError) -> String {
+    match error {
+        EngineError::DeviceLost { engine, reason } => format!("the device of engine {engine} was lost: {reason}"),
+        other => other.to_string(),
     }
 }
 

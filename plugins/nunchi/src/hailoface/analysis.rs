@@ -14,7 +14,7 @@ use crate::{
     },
 };
 use nunchi_inference::{
-    engine::EngineError,
+    engine::{EngineError, Interrupt},
     face::{self, Detection, FaceNet, Mesh, Roi},
     frame::FrameView,
 };
@@ -55,6 +55,10 @@ impl Analysis for FaceAnalysis {
         self.net = load(settings, true)?;
         self.attached = false;
         Ok(())
+    }
+
+    fn set_interrupt(&mut self, interrupt: &Interrupt) {
+        self.net.set_interrupt(interrupt);
     }
 
     fn engine(&self) -> (Engine, String) {

@@ -75,6 +75,13 @@ impl ElementImpl for HailoFace {
         static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(analyser::pad_templates);
         &TEMPLATES
     }
+
+    fn change_state(&self, transition: gst::StateChange) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        if transition == gst::StateChange::PausedToReady {
+            self.runner.interrupt();
+        }
+        self.parent_change_state(transition)
+    }
 }
 
 impl BaseTransformImpl for HailoFace {
@@ -124,9 +131,12 @@ impl BaseTransformImpl for HailoFace {
         decide_query: Option<&gst::query::Allocation>,
         query: &mut gst::query::Allocation,
     ) -> Result<(), gst::LoggableError> {
-        self.parent_propose_allocation(decide_query, query)?;
-        self.runner.propose_allocation(query);
-        Ok(())
+        // What is kept here is kept whether downstream answers or not.
+        let answered = self.parent_propose_allocation(decide_query, query);
+        if self.runner.propose_allocation(query) {
+            return Ok(());
+        }
+        answered
     }
 
     fn generate_output(&self) -> Result<GenerateOutputSuccess, gst::FlowError> {

@@ -87,7 +87,12 @@ impl Settings {
 
     /// Refuses settings that contradict each other.
     pub fn check(&self) -> Result<(), EngineError> {
-        self.options.check(self.models(false).any_hef())
+        self.options.check(self.models(false).any_hef())?;
+        // The other networks run here.
+        if self.options.are_tensors_attached() && self.detector_model.is_some() {
+            return Err(self.options.unused_beside_tensors("detector-model"));
+        }
+        Ok(())
     }
 
     pub fn policy(&self) -> Policy {

@@ -10,12 +10,13 @@ use crate::{
     analyser::{Analysis, Engine, Found, Frame, Pending, normalised, rectangle, with_track},
     meta::{
         self,
+        hailo::Tensor,
         landmark::{BODY_17, Landmarks},
         roi::{Attribute, Region},
     },
 };
 use nunchi_inference::{
-    engine::{DataType, EngineError, EngineKind, Layout, TensorInfo},
+    engine::{DataType, EngineError, EngineKind, Interrupt, Layout, TensorInfo},
     frame::FrameView,
     pose::{Decoder, Family, Limits, Pose, PoseNet},
 };
@@ -30,6 +31,7 @@ const LIVE_DEPTH: usize = 2;
 pub struct PoseAnalysis {
     /// `None` where the tensors come with the frame.
     net: Option<PoseNet>,
+    attached: Attached,
     /// Family of the network.
     model: &'static str,
     tracker: Tracker<Person>,
@@ -52,6 +54,7 @@ impl Analysis for PoseAnalysis {
         Ok(Self {
             model: net.as_ref().map_or("", |net| net.family().as_str()),
             net,
+            attached: Attached::default(),
             tracker: Tracker::default(),
         })
     }
@@ -61,6 +64,12 @@ impl Analysis for PoseAnalysis {
         self.model = net.family().as_str();
         self.net = Some(net);
         Ok(())
+    }
+
+    fn set_interrupt(&mut self, interrupt: &Interrupt) {
+        if let Some(net) = &mut self.net {
+            net.set_interrupt(interrupt.clone());
+        }
     }
 
     fn engine(&self) -> (Engine, String) {
@@ -104,7 +113,7 @@ impl Analysis for PoseAnalysis {
         let poses = match &mut self.net {
             Some(net) => net.finish(slot, size, &limits)?,
             None => {
-                let (poses, family) = attached(frame, &limits)?;
+                let (poses, family) = self.attached.read(frame, &limits)?;
                 self.model = family.as_str();
                 poses
             }
@@ -147,27 +156,43 @@ impl Analysis for PoseAnalysis {
     }
 }
 
-/// People of a frame whose tensors came with it. It is the network's input itself, so a pixel of the one is one of the other.
-fn attached(frame: &Frame<'_>, limits: &Limits) -> Result<(Vec<Pose>, Family), EngineError> {
-    let tensors = meta::hailo::tensors(frame.buffer)?;
-    let outputs: Vec<TensorInfo> = tensors.iter().map(|tensor| tensor.info().clone()).collect();
-    let (width, height) = frame.size();
-    let input = TensorInfo {
-        name: "frame".to_owned(),
-        shape: vec![height as usize, width as usize, 3],
-        data_type: DataType::U8,
-        layout: Layout::Nhwc,
-        quantisation: None,
-    };
-    let decoder = Decoder::new(&[input], &outputs).ok_or_else(|| EngineError::Tensors {
-        what: format!(
-            "the tensors are those of no pose network with an input of {width}x{height}: {}",
-            TensorInfo::list(&outputs)
-        ),
-        remedy: format!("use hailonet with a network of {}", Decoder::EXPECTED),
-    })?;
-    let values: Vec<_> = tensors.iter().map(meta::hailo::Tensor::values).collect();
-    Ok((decoder.decode(&values, (width, height), limits), decoder.family()))
+/// What reads tensors that come with the frame; made anew where a frame's are others than those of the one before.
+#[derive(Default)]
+struct Attached {
+    size: (u32, u32),
+    tensors: Vec<TensorInfo>,
+    decoder: Option<Decoder>,
+}
+
+impl Attached {
+    /// People of a frame. It is the network's input itself, so a pixel of the one is one of the other.
+    fn read(&mut self, frame: &Frame<'_>, limits: &Limits) -> Result<(Vec<Pose>, Family), EngineError> {
+        let tensors = meta::hailo::tensors(frame.buffer)?;
+        let size = frame.size();
+        if self.size != size || !self.tensors.iter().eq(tensors.iter().map(Tensor::info)) {
+            self.size = size;
+            self.tensors = tensors.iter().map(|tensor| tensor.info().clone()).collect();
+            let input = TensorInfo {
+                name: "frame".to_owned(),
+                shape: vec![size.1 as usize, size.0 as usize, 3],
+                data_type: DataType::U8,
+                layout: Layout::Nhwc,
+                quantisation: None,
+            };
+            self.decoder = Decoder::among(&input, &self.tensors);
+        }
+        let decoder = self.decoder.as_ref().ok_or_else(|| EngineError::Tensors {
+            what: format!(
+                "the tensors are those of no pose network with an input of {}x{}: {}",
+                size.0,
+                size.1,
+                TensorInfo::list(&self.tensors)
+            ),
+            remedy: format!("use hailonet with a network of {}", Decoder::EXPECTED),
+        })?;
+        let values: Vec<_> = tensors.iter().map(Tensor::values).collect();
+        Ok((decoder.decode(&values, size, limits), decoder.family()))
+    }
 }
 
 /// Tells the ends of all that was going on with people who are gone.

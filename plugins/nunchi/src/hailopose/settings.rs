@@ -1,7 +1,7 @@
 //! The properties of `hailopose`: one place for names, ranges, defaults and storage.
 
 use super::{rules::Thresholds, tracker::Policy};
-use crate::analyser::{Options, property};
+use crate::analyser::{Options, Precision, property};
 use gst::{glib, prelude::*};
 use nunchi_inference::engine::{EngineError, ModelSource};
 use nunchi_inference::models;
@@ -58,6 +58,18 @@ impl Settings {
     /// Refuses settings that contradict each other.
     pub fn check(&self) -> Result<(), EngineError> {
         self.options.check(self.model(false).is_hef())?;
+        let unused = [
+            ("model", self.model.is_some()),
+            ("frames-in-flight", self.frames_in_flight != 0),
+            ("device", !self.options.device.is_empty()),
+            ("precision", self.options.precision != Precision::default()),
+            ("threads", self.options.threads != 0),
+        ];
+        if let Some((name, _)) = unused.into_iter().find(|(_, set)| *set)
+            && self.options.are_tensors_attached()
+        {
+            return Err(self.options.unused_beside_tensors(name));
+        }
         let Thresholds { far, near, .. } = self.thresholds;
         if far > near {
             return Err(EngineError::Conflict {

@@ -51,7 +51,6 @@ impl Tensor {
         let Description {
             name,
             kind,
-            boxes,
             shape,
             quant,
         } = description;
@@ -71,8 +70,8 @@ impl Tensor {
         let exact = [DataType::U8, DataType::U16, DataType::F32]
             .into_iter()
             .find(|kind| kind.size() >= stated.size() && needs(*kind) == Some(bytes));
-        // A list of boxes is not a picture, and a buffer may be longer than its tensor.
-        let whole = boxes || needs(stated).is_some_and(|needed| needed <= bytes);
+        // A buffer may be longer than its tensor.
+        let whole = needs(stated).is_some_and(|needed| needed <= bytes);
         let Some(data_type) = exact
             .or(Some(stated).filter(|_| whole))
             .filter(|_| count.is_some_and(|count| count > 0))
@@ -92,7 +91,7 @@ impl Tensor {
             name,
             shape: vec![height, width, channels],
             data_type,
-            layout: if boxes { Layout::Plain } else { Layout::Nhwc },
+            layout: Layout::Nhwc,
             quantisation: Some(quantisation).filter(|_| data_type != DataType::F32),
         };
         Ok(Self { info, data })
@@ -103,52 +102,74 @@ impl Tensor {
 struct Description {
     name: String,
     kind: u32,
-    /// A list of boxes, not a picture.
-    boxes: bool,
     shape: [u32; 3],
     quant: QuantInfo,
 }
 
-impl Description {
+/// What a buffer that is tied to a frame is.
+enum Kind {
+    /// No tensor.
+    Other,
+    /// What HailoRT makes of a HEF that ends in the choice of boxes: its size is not that of its shape, and nothing here reads it.
+    Boxes,
+    Tensor(Description),
+}
+
+impl Kind {
     fn new(name: &[c_char], kind: u32, boxes: bool, [a, b, c, _]: [u32; 4], quant: QuantInfo) -> Self {
-        Self {
+        if boxes {
+            return Self::Boxes;
+        }
+        Self::Tensor(Description {
             name: text(name),
             kind,
-            boxes,
             shape: [a, b, c],
             quant,
-        }
+        })
     }
 }
 
-/// The tensors of a frame, in the order in which they were attached. An error where there is none, or one is not what it says.
+/// The tensors of a frame, in the order in which they were attached, without lists of boxes. An error where there is none, or one is
+/// not what it says.
 pub fn tensors(buffer: &gst::BufferRef) -> Result<Vec<Tensor>, EngineError> {
     // Known where the elements' plugin is loaded.
     let api = glib::Type::from_name(API);
     let mut all = Vec::new();
+    let mut boxes = false;
     for parent in buffer.iter_meta::<gst::ParentBufferMeta>() {
         let buffer = parent.parent_owned();
-        if let Some(description) = api.and_then(|api| describe(&buffer, api).transpose()).transpose()? {
-            all.push(Tensor::new(description, buffer)?);
+        match api.map_or(Ok(Kind::Other), |api| describe(&buffer, api))? {
+            Kind::Tensor(description) => all.push(Tensor::new(description, buffer)?),
+            Kind::Boxes => boxes = true,
+            Kind::Other => {}
         }
     }
     if all.is_empty() {
+        let (what, remedy) = match boxes {
+            true => (
+                "engine=tensors, and the frame carries a list of boxes instead of tensors",
+                "use a HEF without NMS, or choose another engine",
+            ),
+            false => (
+                "engine=tensors, and the frame carries none of hailonet",
+                "put hailonet in front, with no element between that drops metadata, or choose another engine",
+            ),
+        };
         return Err(EngineError::Tensors {
-            what: "engine=tensors, and the frame carries none of hailonet".to_owned(),
-            remedy: "put hailonet in front, with no element between that drops metadata, or choose another engine"
-                .to_owned(),
+            what: what.to_owned(),
+            remedy: remedy.to_owned(),
         });
     }
     Ok(all)
 }
 
-/// What the meta of a buffer says of it; `None` for a buffer that is no tensor.
-fn describe(buffer: &gst::BufferRef, api: glib::Type) -> Result<Option<Description>, EngineError> {
+/// What the meta of a buffer says of it.
+fn describe(buffer: &gst::BufferRef, api: glib::Type) -> Result<Kind, EngineError> {
     // SAFETY: a valid buffer; the meta lives as long as it. The size says which payload there is, whose fields may hold any bits.
     unsafe {
         let meta = gst::ffi::gst_buffer_get_meta(buffer.as_mut_ptr(), api.into_glib());
         if meta.is_null() {
-            return Ok(None);
+            return Ok(Kind::Other);
         }
         let size = (*(*meta).info).size;
         if size == size_of::<Attached<VStreamInfo>>() {
@@ -159,23 +180,23 @@ fn describe(buffer: &gst::BufferRef, api: glib::Type) -> Result<Option<Descripti
                 format_order::NMS_BY_SCORE,
             ]
             .contains(&info.format.order);
-            return Ok(Some(Description::new(
+            return Ok(Kind::new(
                 &info.name,
                 info.format.kind,
                 boxes,
                 info.shape,
                 info.quant_info,
-            )));
+            ));
         }
         if size == size_of::<Attached<TensorMetadata>>() {
             let info = (*meta.cast::<Attached<TensorMetadata>>()).payload;
-            return Ok(Some(Description::new(
+            return Ok(Kind::new(
                 &info.name,
                 info.kind,
                 info.is_nms != 0,
                 info.shape,
                 info.quant_info,
-            )));
+            ));
         }
         Err(refused(format!("a tensor is described in {size} bytes")))
     }

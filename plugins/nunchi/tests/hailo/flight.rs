@@ -162,6 +162,34 @@ fn a_flush_drops_what_is_in_flight_and_its_results() {
 }
 
 #[test]
+fn a_flush_waits_for_no_result() {
+    if !on_the_double("flight::a_flush_waits_for_no_result") {
+        return;
+    }
+    let mut stream = Stream::new("latency=400", "frames-in-flight=8");
+    stream.push_all(0..6);
+    let begin = std::time::Instant::now();
+    let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    // Each leaves some behind, in slots that are needed again.
+    for _ in 0..3 {
+        assert!(stream.h.push_event(gst::event::FlushStart::new()));
+        assert!(stream.h.push_event(gst::event::FlushStop::new(true)));
+        assert!(begin.elapsed() < std::time::Duration::from_millis(300));
+    }
+    assert!(stream.h.push_event(gst::event::Segment::new(&segment)));
+    stream.push_all(10..30);
+    assert!(stream.h.push_event(gst::event::Eos::new()));
+    let mut frames = stream.seen();
+    frames.retain(|seen| matches!(seen, Seen::Frame(..)));
+    assert_eq!(
+        frames,
+        (10..30).map(read).collect::<Vec<_>>(),
+        "each with its own result"
+    );
+    assert_eq!(stream.complaints(), (vec![], vec![]));
+}
+
+#[test]
 fn a_discontinuity_stays_with_its_frame() {
     if !on_the_double("flight::a_discontinuity_stays_with_its_frame") {
         return;

@@ -39,6 +39,15 @@ fn the_latency_follows_frame_rate_and_device() {
     caps.make_mut().set("framerate", gst::Fraction::new(0, 1));
     stream.h.set_src_caps(caps.clone());
     assert_eq!(stream.h.query_latency(), Some(ms(0)), "nobody knows");
+    caps.make_mut().set("framerate", gst::Fraction::new(1, i32::MAX));
+    stream.h.set_src_caps(caps.clone());
+    stream.h.set_upstream_latency(gst::ClockTime::MAX - ms(1));
+    assert_eq!(
+        stream.h.query_latency(),
+        Some(gst::ClockTime::MAX),
+        "not a moment, by an overflow"
+    );
+    stream.h.set_upstream_latency(ms(0));
     caps.make_mut().set("framerate", gst::Fraction::new(50, 1));
     stream.h.set_src_caps(caps);
     stream.push_all(0..9);
@@ -99,6 +108,56 @@ fn upstream_is_asked_for_the_buffers_that_are_kept() {
     let asked = |properties: &str| kept(&Stream::new("", properties).h.element().unwrap());
     assert_eq!(asked("frames-in-flight=5"), Some((3 * SIDE * SIDE, 4)));
     assert_eq!(asked("frames-in-flight=1"), None);
+}
+
+#[test]
+fn upstream_is_asked_where_downstream_answers_nothing_and_its_source_does_not_stand_still() {
+    if !on_the_double("latency::upstream_is_asked_where_downstream_answers_nothing_and_its_source_does_not_stand_still")
+    {
+        return;
+    }
+    let stream = Stream::new("latency=5", "");
+    let pipeline = common::parse(&format!(
+        "appsrc name=src format=time ! hailopose name=pose engine=hailo hef-path={} ! fakesink sync=false",
+        stream.hef().display()
+    ));
+    let source: gst::Element = pipeline.by_name("src").unwrap();
+    source.set_property("caps", caps(SIDE));
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let push = |buffer: gst::Buffer| source.emit_by_name::<gst::FlowReturn>("push-buffer", &[&buffer]);
+    assert_eq!(push(frame(0, SIDE)), gst::FlowReturn::Ok);
+    let pose = pipeline.by_name("pose").unwrap();
+    double::eventually("a frame is under way", || {
+        pose.property::<gst::Structure>("stats").get("frames") == Ok(1u64)
+    });
+    let mut query = gst::query::Allocation::new(Some(&caps(SIDE)), true);
+    assert!(pose.static_pad("sink").unwrap().query(&mut query));
+    let asked = query.allocation_pools().map(|(.., least, _)| least).next();
+    assert_eq!(asked, Some(7));
+    let metas = query.allocation_metas().count();
+    assert_eq!(
+        metas, 0,
+        "the buffers go to the sink, which has said nothing of strides"
+    );
+    // A source of six buffers of its own, and what it was asked for.
+    let pool = gst::BufferPool::new();
+    let mut config = pool.config();
+    config.set_params(Some(&caps(SIDE)), (3 * SIDE * SIDE) as u32, 0, 6 + 7);
+    pool.set_config(config).unwrap();
+    pool.set_active(true).unwrap();
+    let (sender, pushed) = channel();
+    std::thread::spawn(move || {
+        for number in 1..60 {
+            let Ok(mut buffer) = pool.acquire_buffer(None) else {
+                return;
+            };
+            buffer.get_mut().unwrap().set_pts(ms(number));
+            let _ = source.emit_by_name::<gst::FlowReturn>("push-buffer", &[&buffer]);
+        }
+        let _ = sender.send(());
+    });
+    assert_eq!(pushed.recv_timeout(std::time::Duration::from_secs(20)), Ok(()));
+    pipeline.set_state(gst::State::Null).unwrap();
 }
 
 #[test]

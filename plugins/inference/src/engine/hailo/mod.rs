@@ -7,8 +7,9 @@
 //! # Bounds
 //! Opening takes [`HailoOptions::start_timeout`] at most. A stream that owes a frame for
 //! [`HailoOptions::frame_timeout`] is an [`EngineError::DeviceLost`], as is any failure but a single bad frame; from then
-//! on submitting to that network, and completing what is not yet done, gives that error. Dropping a network waits for the frame time-out and a second at most,
-//! and leaves what hangs in the library behind, with the memory that it may still write to.
+//! on submitting to that network, and completing what is not yet done, gives that error. An [`Interrupt`] ends waiting within
+//! 20 ms. Dropping a network waits for the frame time-out and a second at most, never more than three seconds, and leaves what
+//! hangs in the library behind, with the memory that it may still write to.
 
 mod device;
 mod hef;
@@ -22,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use hailort_abi::Status;
 
-use super::{EngineError, EngineKind, Layout, ModelSource, Network, TensorInfo, TensorMut, TensorRef};
+use super::{EngineError, EngineKind, Interrupt, Layout, ModelSource, Network, TensorInfo, TensorMut, TensorRef};
 use session::{Opened, Session, bounded};
 use stream::{Buffer, Done, Job, StreamId};
 
@@ -36,8 +37,12 @@ const KIND: EngineKind = EngineKind::Hailo;
 const MAX_SLOTS: usize = 32;
 /// Frames in flight that keep a device busy: those that it works on, and as many that are on their way.
 const SLOTS: usize = 8;
-/// What closing may take beyond the frame time-out.
+/// What a late result, or closing, may take beyond the frame time-out.
 const STOP_GRACE: Duration = Duration::from_secs(1);
+/// What closing may take in any case: reads and writes that wait were told to end.
+const STOP_MOST: Duration = Duration::from_secs(3);
+/// How often whoever waits looks whether it shall go on.
+const SLICE: Duration = Duration::from_millis(20);
 
 /// The buffers of one frame. Those that are away are in the hands of a stream.
 struct Slot {
@@ -46,6 +51,8 @@ struct Slot {
     /// Streams that are not done with it.
     waiting: usize,
     submitted: bool,
+    /// Nobody wants the result.
+    discarded: bool,
     failure: Option<String>,
 }
 
@@ -63,6 +70,7 @@ struct Hailo {
     enough: usize,
     stop_timeout: Duration,
     frame_timeout: Duration,
+    interrupt: Interrupt,
 }
 
 /// Loads a HEF. `device` is the engine-independent property: empty or `HAILO`.
@@ -107,6 +115,7 @@ pub(super) fn load(
         enough: options.frames_at_once().max(SLOTS),
         stop_timeout: options.frame_timeout.saturating_add(STOP_GRACE),
         frame_timeout: options.frame_timeout,
+        interrupt: Interrupt::default(),
     };
     network.set_slots(1)?;
     Ok(Box::new(network))
@@ -178,6 +187,21 @@ impl Hailo {
         Ok(())
     }
 
+    /// Waits for what is in the slot and not wanted any more. The device works through its queue in order, so that costs it nothing.
+    fn settle(&mut self, slot: usize) -> Result<(), EngineError> {
+        if !self.slot(slot)?.discarded {
+            return Ok(());
+        }
+        match self.finish(slot) {
+            Err(error @ (EngineError::DeviceLost { .. } | EngineError::Interrupted)) => Err(error),
+            // Whether that frame was good is all the same now.
+            Ok(()) | Err(_) => {
+                self.slot(slot)?.discarded = false;
+                Ok(())
+            }
+        }
+    }
+
     fn in_flight(&self) -> bool {
         self.slots.iter().any(|slot| slot.submitted)
     }
@@ -205,6 +229,9 @@ impl Network for Hailo {
     }
 
     fn set_slots(&mut self, count: usize) -> Result<usize, EngineError> {
+        for slot in 0..self.slots.len() {
+            self.settle(slot)?;
+        }
         if self.in_flight() {
             return Err(failed(
                 "the number of slots cannot change with frames in flight".to_owned(),
@@ -216,6 +243,7 @@ impl Network for Hailo {
             outputs: buffers(&self.outputs),
             waiting: 0,
             submitted: false,
+            discarded: false,
             failure: None,
         };
         let count = if count == 0 { self.enough } else { count };
@@ -224,6 +252,7 @@ impl Network for Hailo {
     }
 
     fn input(&mut self, slot: usize, index: usize) -> Result<TensorMut<'_>, EngineError> {
+        self.settle(slot)?;
         let chosen = self.slot(slot)?;
         if chosen.submitted {
             return Err(failed(format!("slot {slot} is in flight")));
@@ -290,8 +319,14 @@ impl Network for Hailo {
             if let Some(error) = self.device_lost() {
                 return Err(error);
             }
-            match self.done.recv_timeout(timeout.saturating_sub(start.elapsed())) {
+            if self.interrupt.is_raised() {
+                self.slot(slot)?.discarded = true;
+                return Err(EngineError::Interrupted);
+            }
+            let left = timeout.saturating_sub(start.elapsed());
+            match self.done.recv_timeout(left.min(SLICE)) {
                 Ok(done) => self.accept(done)?,
+                Err(RecvTimeoutError::Timeout) if left > SLICE => {}
                 Err(RecvTimeoutError::Timeout) => return Err(failed(format!("no result within {timeout:?}"))),
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(self.lose("all its streams have ended".to_owned(), None));
@@ -312,10 +347,19 @@ impl Network for Hailo {
     fn finish(&mut self, slot: usize) -> Result<(), EngineError> {
         let bound = self.stop_timeout;
         let result = self.complete(slot, bound);
-        if result.is_err() && self.lost.is_none() && self.slot(slot)?.submitted {
+        let late = result.as_ref().is_err_and(|error| *error != EngineError::Interrupted);
+        if late && self.lost.is_none() && self.slot(slot)?.submitted {
             return Err(self.lose(format!("no result within {bound:?}"), Some(Status::TIMEOUT)));
         }
         result
+    }
+
+    fn discard(&mut self) {
+        self.slots.iter_mut().for_each(|slot| slot.discarded = slot.submitted);
+    }
+
+    fn set_interrupt(&mut self, interrupt: Interrupt) {
+        self.interrupt = interrupt;
     }
 
     fn output(&self, slot: usize, index: usize) -> Result<TensorRef<'_>, EngineError> {
@@ -337,7 +381,7 @@ impl Drop for Hailo {
             if busy {
                 session.soil();
             }
-            bounded("hailo-stop", self.stop_timeout, move || drop(session));
+            bounded("hailo-stop", self.stop_timeout.min(STOP_MOST), move || drop(session));
         }
     }
 }
