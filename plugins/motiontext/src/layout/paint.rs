@@ -10,7 +10,7 @@ use super::place::Place;
 use super::text::{Inline, PieceKind, Set};
 use super::typeset::TextTag;
 use crate::css::Length;
-use crate::effects::{Channels, Look, Under, Units};
+use crate::effects::{Channels, Effect, Look, Under, Units};
 use crate::model::{Anchor, Dialect, Document, Node, PanelStyle, Transforms};
 use crate::parse::{Options, Profile};
 use crate::scene::{Blend, Filter, Panel, Rgba, Stroke};
@@ -209,6 +209,9 @@ impl Painter<'_> {
         let node = text.node;
         let channels = &text.channels;
         let mut place = around.at(at.at).transformed(&self.channels(channels, at.size));
+        if self.is_preview() && node.chain.iter().any(Effect::only_moves) {
+            place = place.without_rest();
+        }
         let mut wrapper = plain(FigureKind::Wrapper, &node.id, at.size, &place);
         wrapper.opacity = channels.opacity.unwrap_or(1.0);
         let mut whole = Look::default();

@@ -52,6 +52,15 @@ impl Place {
         }
     }
 
+    /// The same without what is left of the way to it: it begins at a whole px even if it is not transformed at all. A browser does that where
+    /// an effect of channels alone may turn the box at any time.
+    pub(super) fn without_rest(&self) -> Self {
+        Self {
+            offset: [0.0; 2],
+            ..*self
+        }
+    }
+
     pub(super) fn exact(&self) -> Transform {
         self.exact.into()
     }
@@ -90,5 +99,15 @@ mod tests {
             corner(Place::stage(false).at([10.3, 5.5]).transformed(&scale).drawn()),
             [10.3, 5.5]
         );
+    }
+
+    #[test]
+    fn what_may_turn_begins_at_a_whole_px() {
+        let place = Place::stage(true)
+            .at([10.3, 5.5])
+            .transformed(&Matrix::IDENTITY)
+            .without_rest();
+        assert_eq!(corner(place.drawn()), [10.0, 6.0]);
+        assert_eq!(corner(place.exact()), [10.3, 5.5]);
     }
 }

@@ -26,6 +26,10 @@ const PHASES: f64 = 4.0;
 /// Maps are told apart by 64ths of a pixel across the em, as FreeType tells sizes apart: coarser, and hinting would round an
 /// edge to another row now and then.
 const MAP_STEPS: f64 = 64.0;
+/// Text of its own size is at rest, or nearly so. Where it then stands on half a pixel (px, within this), it goes down or right, whatever the
+/// noise of its map says: effects that swing into place must not let single letters stand a pixel higher.
+const TIE: f64 = 1.0 / 64.0;
+const AT_REST: f64 = 1.0 / 128.0;
 const MITER_LIMIT: f32 = 4.0;
 /// px
 const MAX_STROKE: f32 = 4096.0;
@@ -130,8 +134,10 @@ impl Glyphs {
         let map = em.map(|value| (value * MAP_STEPS).round() as i32);
         // Lines of text stand on whole pixels, unless they are turned.
         let (across, down) = (map[1] == 0 && map[2] == 0, map[0] == 0 && map[3] == 0);
-        let (x, phase_x) = if down { ((x + 0.5).floor(), 0) } else { phase(x) };
-        let (y, phase_y) = if across { ((y + 0.5).floor(), 0) } else { phase(y) };
+        let rests = (extent / f64::from(request.size) - 1.0).abs() < AT_REST;
+        let half = if rests { 0.5 + TIE } else { 0.5 };
+        let (x, phase_x) = if down { ((x + half).floor(), 0) } else { phase(x) };
+        let (y, phase_y) = if across { ((y + half).floor(), 0) } else { phase(y) };
         let key = Key {
             font: request.font,
             id: request.id,

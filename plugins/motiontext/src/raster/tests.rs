@@ -193,6 +193,23 @@ fn text_stands_on_its_base_line() {
 }
 
 #[test]
+fn text_at_rest_on_half_a_pixel_stands_below_it() {
+    let mut fonts = fonts();
+    let word = shaped(&mut fonts, "HH", 20.0);
+    let drawn = |scale: f64, y: f64| {
+        let transform = Transform([scale, 0.0, 10.0, 0.0, scale, y, 0.0, 0.0, 1.0]);
+        draw(64, 64, vec![item(transform, text(word.clone(), WHITE))], &fonts).to_rgba()
+    };
+    let below = drawn(1.0, 41.0);
+    for y in [40.49, 40.5, 40.51] {
+        assert!(drawn(1.0, y) == below, "{y}");
+    }
+    assert!(drawn(1.0, 40.48) != below);
+    // What is not at rest goes where it is nearer.
+    assert!(drawn(1.5, 40.49) != drawn(1.5, 41.0));
+}
+
+#[test]
 fn strokes_lie_over_the_fill_and_shadows_under_it() {
     let mut fonts = fonts();
     let shaped = shaped(&mut fonts, "I", 60.0);
