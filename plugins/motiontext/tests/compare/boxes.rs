@@ -1,6 +1,6 @@
 //! Comparing figures with the boxes that a browser was asked for.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use nunchi_motiontext::{
     Figure, FigureKind, Paint, Profile,
@@ -20,12 +20,41 @@ const LEVELS: f64 = 2.0;
 /// px of a shadow's blur and offset, and amounts of filters.
 const AMOUNT: f64 = 0.05;
 
+/// What is compared, apart from texts, kinds and numbers of things, which are equal or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Field {
+    /// px
+    Position,
+    Size,
+    Matrix,
+    Opacity,
+    /// Levels of 0..=255; alphas count as opacity.
+    Colour,
+    /// Radii, strokes, blurs in px, amounts of filters.
+    Amount,
+}
+
+pub const FIELDS: usize = 6;
+
+impl Field {
+    /// What a value may be off.
+    fn most(self) -> f64 {
+        match self {
+            Self::Position | Self::Size => PLACE,
+            Self::Matrix => MATRIX,
+            Self::Opacity => OPACITY,
+            Self::Colour => LEVELS,
+            Self::Amount => AMOUNT,
+        }
+    }
+}
+
 /// How far a scenario is from what was measured.
 #[derive(Default)]
 pub struct Comparison {
     pub values: usize,
-    /// px, matrix, opacity
-    pub worst: [f64; 3],
+    /// By `Field`, how far the farthest value is off.
+    pub worst: [f64; FIELDS],
     pub differences: Vec<String>,
 }
 
@@ -142,11 +171,11 @@ impl Comparison {
         }
         let mut found = Vec::new();
         flatten(figures, 1.0, &[], &mut found);
-        let mut ours: HashMap<(&str, &str), Vec<&Found<'_>>> = HashMap::new();
+        let mut ours: BTreeMap<(&str, &str), Vec<&Found<'_>>> = BTreeMap::new();
         for one in &found {
             ours.entry((kind(one.figure), &one.figure.node)).or_default().push(one);
         }
-        let mut theirs: HashMap<(&str, &str), Vec<&Value>> = HashMap::new();
+        let mut theirs: BTreeMap<(&str, &str), Vec<&Value>> = BTreeMap::new();
         for item in &expected.items {
             theirs
                 .entry((item["kind"].as_str().unwrap(), item["node"].as_str().unwrap()))
@@ -181,13 +210,12 @@ impl Comparison {
         }
     }
 
-    fn close(&mut self, what: Option<usize>, place: &str, name: &str, ours: f64, theirs: f64, most: f64) {
+    fn close(&mut self, field: Field, place: &str, name: &str, ours: f64, theirs: f64) {
         self.values += 1;
         let off = (ours - theirs).abs();
-        if let Some(what) = what {
-            self.worst[what] = self.worst[what].max(off);
-        }
-        if off > most || !off.is_finite() {
+        let worst = &mut self.worst[field as usize];
+        *worst = worst.max(off);
+        if off > field.most() || !off.is_finite() {
             self.differences
                 .push(format!("{place}: {name} {ours:.4}, in the browser {theirs:.4}"));
         }
@@ -196,9 +224,9 @@ impl Comparison {
     fn color(&mut self, place: &str, name: &str, ours: Rgba, theirs: &str) -> Result<(), String> {
         let [r, g, b, a] = parse_color(theirs).ok_or_else(|| format!("cannot read the colour {theirs}"))?;
         for (ours, theirs) in [(ours.r, r), (ours.g, g), (ours.b, b)] {
-            self.close(None, place, name, f64::from(ours) * 255.0, theirs, LEVELS);
+            self.close(Field::Colour, place, name, f64::from(ours) * 255.0, theirs);
         }
-        self.close(None, place, name, f64::from(ours.a), a, OPACITY);
+        self.close(Field::Opacity, place, name, f64::from(ours.a), a);
         Ok(())
     }
 
@@ -226,12 +254,11 @@ impl Comparison {
         };
         for axis in axes {
             self.close(
-                Some(0),
+                if axis < 2 { Field::Position } else { Field::Size },
                 place,
                 ["x", "y", "width", "height"][axis],
                 rect[axis],
                 theirs[axis],
-                PLACE,
             );
         }
         let matrix = numbers(&item["m"]);
@@ -247,15 +274,14 @@ impl Comparison {
             }
         }
         for (index, ours) in [m[0], m[3], m[1], m[4]].into_iter().enumerate() {
-            self.close(Some(1), place, "matrix", ours, matrix[index], MATRIX);
+            self.close(Field::Matrix, place, "matrix", ours, matrix[index]);
         }
         self.close(
-            Some(2),
+            Field::Opacity,
             place,
             "opacity",
             one.opacity,
             item["opacity"].as_f64().unwrap_or(1.0),
-            OPACITY,
         );
         match &figure.paint {
             Paint::Panel(panel) => {
@@ -269,18 +295,17 @@ impl Comparison {
                     .as_str()
                     .and_then(|text| text.strip_suffix("px"))
                     .map_or(0.0, number);
-                self.close(None, place, "radius", f64::from(panel.radius[0]), radius, AMOUNT);
+                self.close(Field::Amount, place, "radius", f64::from(panel.radius[0]), radius);
                 let width = item["border"][0]
                     .as_str()
                     .and_then(|text| text.strip_suffix("px"))
                     .map_or(0.0, number);
                 self.close(
-                    None,
+                    Field::Amount,
                     place,
                     "border",
                     panel.border.map_or(0.0, |border| f64::from(border.width)),
                     width,
-                    AMOUNT,
                 );
                 if let (Some(border), Some(color)) = (panel.border, item["border"][1].as_str()) {
                     self.color(place, "border", border.color, color)?;
@@ -305,7 +330,7 @@ impl Comparison {
                 }
                 self.shadows(place, shadows, item["shadow"].as_str().unwrap_or("none"))?;
                 self.close(
-                    None,
+                    Field::Amount,
                     place,
                     "stroke",
                     stroke.map_or(0.0, |stroke| f64::from(stroke.width)),
@@ -313,7 +338,6 @@ impl Comparison {
                         .as_str()
                         .and_then(|text| text.strip_suffix("px"))
                         .map_or(0.0, number),
-                    AMOUNT,
                 );
                 if let (Some(stroke), Some(color)) = (stroke, item["stroke"][1].as_str()) {
                     self.color(place, "stroke", stroke.color, color)?;
@@ -344,7 +368,7 @@ impl Comparison {
                         placed.transform.0[5] += placed.transform.0[3] * x + placed.transform.0[4] * y;
                         placed.size = [width, height];
                         for (ours, theirs) in placed.rect().into_iter().zip(theirs) {
-                            self.close(Some(0), place, "line", ours, *theirs, PLACE);
+                            self.close(Field::Position, place, "line", ours, *theirs);
                         }
                     }
                 }
@@ -385,7 +409,7 @@ impl Comparison {
                 .collect();
             self.color(place, "shadow", shadow.color, &color)?;
             for (ours, theirs) in [shadow.dx, shadow.dy, shadow.blur].into_iter().zip(lengths) {
-                self.close(None, place, "shadow", f64::from(ours), theirs, AMOUNT);
+                self.close(Field::Amount, place, "shadow", f64::from(ours), theirs);
             }
         }
         Ok(())
@@ -415,7 +439,7 @@ impl Comparison {
             return Ok(());
         }
         for (ours, theirs) in ours.iter().zip(&expected) {
-            self.close(None, place, &ours.0, ours.1, theirs.1, AMOUNT);
+            self.close(Field::Amount, place, &ours.0, ours.1, theirs.1);
         }
         Ok(())
     }
