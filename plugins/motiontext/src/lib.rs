@@ -32,6 +32,7 @@ mod parse;
 pub mod raster;
 mod scenario;
 pub mod scene;
+mod transform;
 
 pub use error::{Error, Warning};
 pub use layout::{Figure, FigureKind, Line, Measure, Paint};

@@ -10,8 +10,9 @@ use zeno::{Command, Join, PathBuilder, Point, Stroke as ZenoStroke};
 
 use super::blur;
 use super::coverage::{self, Mask, Path};
-use super::geometry::{Matrix, Rect};
+use super::geometry::Rect;
 use crate::fonts::{Face, FontId, Fonts};
+use crate::transform::Transform;
 
 /// What all masks may take together, bytes.
 const MAX_BYTES: usize = 48 << 20;
@@ -67,7 +68,7 @@ pub struct Request<'a> {
     /// px
     pub size: f32,
     /// From the text's own pixels, y downwards, to those of the frame.
-    pub matrix: &'a Matrix,
+    pub matrix: &'a Transform,
     /// Of the glyph, in the text's own pixels.
     pub origin: (f64, f64),
     pub look: Look,
@@ -154,7 +155,7 @@ impl Glyphs {
                 let unit = MAP_STEPS * f64::from(request.size);
                 let [a, b, c, d] = map.map(|value| f64::from(value) / unit);
                 let (px, py) = (f64::from(phase_x) / PHASES, f64::from(phase_y) / PHASES);
-                let matrix = Matrix([a, c, px, b, d, py, 0.0, 0.0, 1.0]);
+                let matrix = Transform([a, c, px, b, d, py, 0.0, 0.0, 1.0]);
                 // As Skia: not if it is turned or slanted, and not if it is large.
                 let height = map[2].abs().max(map[3].abs());
                 let hinter = ((across || down) && height != 0 && extent <= MAX_CORRECTED_EM && face.slant == 0.0)
@@ -209,7 +210,7 @@ fn phase(at: f64) -> (f64, u8) {
 /// Without phases and quantised maps: for perspective and very large letters.
 fn draw_in_place(face: &Face, request: &Request<'_>, extent: f64, clip: &Rect) -> Option<Mask> {
     let (x, y) = request.origin;
-    let matrix = request.matrix.after(&Matrix::translation(x, y));
+    let matrix = request.matrix.times(&Transform::translate([x, y]));
     draw(face, request, None, &matrix, extent, clip)
 }
 
@@ -218,7 +219,7 @@ fn draw(
     face: &Face,
     request: &Request<'_>,
     hinter: Option<Hinter<'_>>,
-    matrix: &Matrix,
+    matrix: &Transform,
     extent: f64,
     clip: &Rect,
 ) -> Option<Mask> {
@@ -271,7 +272,7 @@ fn laid_over(a: Mask, b: Mask, alpha: f32) -> Mask {
     large
 }
 
-fn filled(face: &Face, path: &Path, size: f32, matrix: &Matrix, clip: &Rect) -> Option<Mask> {
+fn filled(face: &Face, path: &Path, size: f32, matrix: &Transform, clip: &Rect) -> Option<Mask> {
     let mask = coverage::fill(&coverage::mapped(path, matrix)?, clip)?;
     if face.embolden == 0.0 {
         return Some(mask);

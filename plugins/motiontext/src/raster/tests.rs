@@ -4,10 +4,10 @@ use proptest::prelude::*;
 use zeno::{Command, Point};
 
 use super::coverage::{fill, rounded};
-use super::geometry::Matrix;
 use super::*;
 use crate::fonts::{FontStyle, Shaped};
-use crate::scene::{Blend, Filter, Image, Panel, Rgba, Shadow, Stroke, Text, Transform};
+use crate::scene::{Blend, Filter, Image, Panel, Rgba, Shadow, Stroke, Text};
+use crate::transform::Transform;
 
 const WHITE: Rgba = Rgba {
     r: 1.0,
@@ -561,12 +561,12 @@ fn perspective_makes_the_far_side_smaller() {
 
 #[test]
 fn corrections_keep_order_and_ends() {
-    let inverse = Matrix([2.0, 1.0, 5.0, 0.0, 3.0, -7.0, 0.0, 0.0, 1.0]);
-    let back = inverse.inverse().unwrap().after(&inverse);
+    let inverse = Transform([2.0, 1.0, 5.0, 0.0, 3.0, -7.0, 0.0, 0.0, 1.0]);
+    let back = inverse.inverse().unwrap().times(&inverse);
     assert!(
         back.0
             .iter()
-            .zip(Matrix::IDENTITY.0)
+            .zip(Transform::IDENTITY.0)
             .all(|(a, b)| (a - b).abs() < 1e-12)
     );
     for luminance in 0..8 {
