@@ -35,15 +35,49 @@ impl Painter<'_> {
     pub(super) fn figures(&self, root: &Boxed<'_>, fragment: &Fragment) -> Vec<Figure> {
         let stage = Place::stage(self.is_preview());
         let pairs = root.children.iter().zip(&fragment.children);
-        let figures = pairs.filter_map(|(child, fragment)| self.figure(child, fragment, &stage));
-        figures.map(|(_, figure)| figure).collect()
+        let mut lifted = Vec::new();
+        let drawn: Vec<_> = pairs
+            .filter_map(|(child, fragment)| Some((child, self.figure(child, fragment, &stage, &mut lifted)?.1)))
+            .collect();
+        if lifted.is_empty() {
+            return drawn.into_iter().map(|(_, figure)| figure).collect();
+        }
+        let mut figures: Vec<(f64, Figure)> = drawn
+            .into_iter()
+            .map(|(child, figure)| (self.layer(child), figure))
+            .collect();
+        // Above what is in that layer anyway.
+        figures.append(&mut lifted);
+        figures.sort_by(|a, b| a.0.total_cmp(&b.0));
+        figures.into_iter().map(|(_, figure)| figure).collect()
     }
 
-    fn children(&self, block: &Boxed<'_>, fragment: &Fragment, place: &Place) -> Vec<Figure> {
-        let pairs = block.children.iter().zip(&fragment.children);
-        let mut figures: Vec<(f64, Figure)> = pairs
-            .filter_map(|(child, fragment)| self.figure(child, fragment, place))
-            .collect();
+    /// Of the track of a cue's root.
+    fn layer(&self, root: &Boxed<'_>) -> f64 {
+        let node = root.tag.node();
+        let cues = &self.document.cues;
+        let cue = node.and_then(|node| cues.iter().find(|cue| std::ptr::eq(&raw const cue.root, node)));
+        cue.map_or(0.0, |cue| self.document.tracks[cue.track].layer)
+    }
+
+    /// Those that break out of the group go to `lifted`, with the layer in which they are drawn.
+    fn children(
+        &self,
+        block: &Boxed<'_>,
+        fragment: &Fragment,
+        place: &Place,
+        lifted: &mut Vec<(f64, Figure)>,
+    ) -> Vec<Figure> {
+        let mut figures: Vec<(f64, Figure)> = Vec::with_capacity(block.children.len());
+        for (child, fragment) in block.children.iter().zip(&fragment.children) {
+            let Some((z, figure)) = self.figure(child, fragment, place, lifted) else {
+                continue;
+            };
+            match child.tag.node().and_then(|node| node.breakout) {
+                Some(layer) => lifted.push((layer, figure)),
+                None => figures.push((z, figure)),
+            }
+        }
         if !self.is_preview() {
             figures.sort_by(|a, b| a.0.total_cmp(&b.0));
         }
@@ -51,12 +85,14 @@ impl Painter<'_> {
     }
 
     /// With the height at which it lies among its siblings.
-    fn figure(&self, block: &Boxed<'_>, fragment: &Fragment, around: &Place) -> Option<(f64, Figure)> {
-        let node = match &block.tag {
-            Tag::Nothing | Tag::Lines => return None,
-            Tag::Group(node, _) | Tag::Picture(node, _) => *node,
-            Tag::Text(text) => text.node,
-        };
+    fn figure(
+        &self,
+        block: &Boxed<'_>,
+        fragment: &Fragment,
+        around: &Place,
+        lifted: &mut Vec<(f64, Figure)>,
+    ) -> Option<(f64, Figure)> {
+        let node = block.tag.node()?;
         let mut place = around.at(fragment.at);
         if let Some(transform) = self.own_transform(block, node, fragment.size) {
             place = place.transformed(&transform);
@@ -77,7 +113,7 @@ impl Painter<'_> {
                     figure.clip = Some(drawn.radius);
                 }
                 figure.paint = Paint::Panel(drawn);
-                figure.children = self.children(block, fragment, &place);
+                figure.children = self.children(block, fragment, &place, lifted);
             }
             Tag::Picture(_, image) => {
                 let channels = self.group_channels(node);
