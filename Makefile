@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help run test bench lint deny fuzz arm64 package build runtime clean
+.PHONY: help run test bench oracle lint deny fuzz arm64 package build runtime clean
 
 CARGO := tools/cargo
 SECONDS_PER_TARGET := $(or $(SECONDS),30)
@@ -13,6 +13,7 @@ help:
 	@echo 'make run      build, then run pipelines/face-file.yaml on media/sample.mp4 into run/   (ARGS="in=clip.mp4")'
 	@echo 'make test     formatting, lints, every test, the lines in the documentation, ABI, install, another GStreamer'
 	@echo 'make bench    measure, print the table and write docs/benchmarks.md'
+	@echo 'make oracle   MotionText beside what a browser drew: target/oracle/index.html, and the table of docs/motiontext-fidelity.md'
 	@echo 'make lint     rustfmt, clippy and shellcheck only'
 	@echo 'make deny     licences, advisories and sources of all dependencies (needs cargo-deny)'
 	@echo 'make fuzz     every fuzz target for SECONDS=30 each (needs cargo-fuzz)'
@@ -43,6 +44,14 @@ bench:
 	@$(CARGO) build --release --workspace
 	@echo '[4/4] measuring'
 	@python3 tools/bench.py
+
+oracle:
+	@echo '[1/3] checking what is installed'
+	@tools/setup.sh oracle
+	@echo '[2/3] building'
+	@$(CARGO) build --release -p nunchi-motiontext --example oracle
+	@echo '[3/3] comparing'
+	@target/release/examples/oracle target/oracle docs/motiontext-fidelity.md
 
 lint:
 	@tools/setup.sh test

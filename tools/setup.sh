@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# setup.sh run|test|bench: installs what that goal needs and is missing. Debian and Ubuntu packages by apt when root
+# setup.sh run|test|bench|oracle: installs what that goal needs and is missing. Debian and Ubuntu packages by apt when root
 # or when sudo asks for no password; else it prints one list and ends with 1. Silent and quick when nothing is missing.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
@@ -16,14 +16,16 @@ packages+=(gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-goo
 packages+=(fonts-nanum)
 case $goal in
     run) ;;
-    test) packages+=(binutils meson ninja-build shellcheck debootstrap) ;;
+    # The fonts in which MotionText was measured.
+    test) packages+=(binutils meson ninja-build shellcheck debootstrap fonts-dejavu-core) ;;
+    oracle) packages=(gcc libc6-dev fonts-nanum fonts-dejavu-core) ;;
     bench)
         packages+=(python3-venv time util-linux ffmpeg)
         # Ubuntu has it as a snap only; the one row that needs it says so then.
         apt-cache show chromium >/dev/null 2>&1 && packages+=(chromium)
         ;;
     *)
-        echo "usage: $0 run|test|bench" >&2
+        echo "usage: $0 run|test|bench|oracle" >&2
         exit 2
         ;;
 esac

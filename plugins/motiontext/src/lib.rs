@@ -33,6 +33,7 @@ pub mod player;
 pub mod raster;
 mod scenario;
 pub mod scene;
+mod transform;
 
 pub use error::{Error, Warning};
 pub use layout::{Figure, FigureKind, Line, Measure, Paint};

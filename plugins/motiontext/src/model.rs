@@ -74,6 +74,8 @@ pub(crate) struct Node {
     pub(crate) layout: Layout,
     pub(crate) style: Arc<TextStyle>,
     pub(crate) chain: Vec<Effect>,
+    /// The layer in which it is drawn instead of within its group, without the group's opacity and clip.
+    pub(crate) breakout: Option<f64>,
     pub(crate) content: Content,
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::fonts::Shaped;
+pub use crate::transform::Transform;
 
 /// Items from back to front.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -22,11 +23,6 @@ pub struct Item {
     pub filters: Vec<Filter>,
     pub content: Content,
 }
-
-/// A projective map of points: (x, y) to ((m0 x + m1 y + m2) / w, (m3 x + m4 y + m5) / w), w = m6 x + m7 y + m8. The last row
-/// is 0 0 1 but for letters that turn in perspective.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Transform(pub [f64; 9]);
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Content {

@@ -1,131 +1,41 @@
 //! The profile preview against what the existing renderer drew in a browser, at every time that was measured: `tests/oracle/README.md`.
+//! `make oracle` shows the same as tables and pictures.
 #![allow(clippy::print_stdout)]
 
 mod compare;
 
-use std::{fs, path::Path};
-
-use compare::{Comparison, Expected};
-use nunchi_motiontext::{Options, Scenario, fonts::Fonts};
-use serde_json::Value;
-
-const STAGE: (u32, u32) = (1280, 720);
-
-/// What is not compared, as the specification has it: upstream's results there are mistakes that nobody can have meant.
-fn is_excluded(name: &str) -> Option<&'static str> {
-    match name {
-        "l_safe_clamp_groups" | "l_safe_clamp_sized_groups" | "l_safe_clamp_texts" => {
-            Some("safeAreaClamp is not imitated")
-        }
-        "t_percent_display_time" => Some("upstream refuses percent display times"),
-        _ => None,
-    }
-}
-
-fn read(path: &Path) -> Value {
-    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
-}
-
-fn fonts() -> Fonts {
-    let mut fonts = Fonts::new();
-    fonts.add_system();
-    for family in ["NanumGothic", "DejaVu Sans"] {
-        assert!(
-            fonts.has_family(family),
-            "install fonts-nanum and fonts-dejavu-core: {family} is missing"
-        );
-    }
-    fonts
-}
-
-fn compare(name: &str, folder: &Path, fonts: &mut Fonts) -> Comparison {
-    let json = fs::read(folder.join("scenarios").join(format!("{name}.json"))).unwrap();
-    let data = read(&folder.join("data").join(format!("{name}.json")));
-    // A random number of 0..1 that was pinned for the measurement.
-    let pinned_random = data["random_value"].as_f64().map(|value| 2.0 * value - 1.0);
-    let options = Options {
-        pinned_random,
-        ..Options::default()
-    };
-    let (scenario, _) = Scenario::parse(&json, &options).unwrap();
-    let mut comparison = Comparison::default();
-    for sample in data["samples"].as_array().unwrap() {
-        let t = sample["t"].as_f64().unwrap();
-        let expected = Expected::of(name, &data, sample);
-        let figures = scenario.figures(t, STAGE, fonts);
-        comparison.add(name, t, &expected, &figures);
-    }
-    comparison
-}
+use compare::{
+    boxes::{self, Comparison, Expected},
+    corpus::{STAGE, data, fonts, is_excluded, names, scenario_as_shown, source},
+    frames::{self, ENOUGH, bound, goldens, similarities},
+};
+use nunchi_motiontext::{Options, Profile, Scenario, scene::Image};
 
 #[test]
 fn preview_shows_what_the_browser_showed() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle");
-    let mut names: Vec<String> = fs::read_dir(folder.join("data"))
-        .unwrap()
-        .map(|entry| {
-            entry
-                .unwrap()
-                .path()
-                .file_stem()
-                .unwrap()
-                .to_string_lossy()
-                .into_owned()
-        })
-        .filter(|name| !name.starts_with('_'))
-        .collect();
-    names.sort();
-    assert_eq!(names.len(), 131);
     let mut fonts = fonts();
-    let mut failed = Vec::new();
-    println!(
-        "{:<44} {:>7} {:>8} {:>8} {:>8}  result",
-        "scenario", "values", "px", "matrix", "opacity"
-    );
-    for name in &names {
-        if let Some(reason) = is_excluded(name) {
-            println!(
-                "{name:<44} {:>7} {:>8} {:>8} {:>8}  excluded: {reason}",
-                "-", "-", "-", "-"
-            );
+    let mut failed = 0;
+    for name in names().iter().filter(|name| is_excluded(name).is_none()) {
+        let comparison = boxes::compare(name, Profile::Preview, &mut fonts);
+        assert!(comparison.values > 0, "nothing of {name} was compared");
+        if comparison.differences.is_empty() {
             continue;
         }
-        let comparison = compare(name, &folder, &mut fonts);
-        let result = if comparison.differences.is_empty() {
-            "pass"
-        } else {
-            "FAIL"
-        };
-        let [px, matrix, opacity] = comparison.worst;
-        println!(
-            "{name:<44} {:>7} {px:>8.3} {matrix:>8.4} {opacity:>8.4}  {result}",
-            comparison.values
-        );
-        if !comparison.differences.is_empty() {
-            failed.push((name, comparison.differences));
-        }
-    }
-    let excluded = names.iter().filter(|name| is_excluded(name).is_some()).count();
-    println!(
-        "{} pass, {} fail, {excluded} excluded",
-        names.len() - failed.len() - excluded,
-        failed.len()
-    );
-    for (name, differences) in &failed {
-        println!("\n{name}: {} differences", differences.len());
-        differences
+        failed += 1;
+        println!("\n{name}: {} differences", comparison.differences.len());
+        comparison
+            .differences
             .iter()
             .take(6)
             .for_each(|difference| println!("  {difference}"));
     }
-    assert!(failed.is_empty(), "{} scenarios differ", failed.len());
+    assert_eq!(failed, 0, "scenarios differ");
 }
 
 #[test]
 fn a_wrong_place_is_seen() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle");
-    let json = fs::read_to_string(folder.join("scenarios/p_spin_default.json")).unwrap();
-    let data = read(&folder.join("data/p_spin_default.json"));
+    let json = String::from_utf8(source("p_spin_default")).unwrap();
+    let data = data("p_spin_default");
     let sample = data["samples"]
         .as_array()
         .unwrap()
@@ -153,11 +63,63 @@ fn a_wrong_place_is_seen() {
     }
 }
 
+#[test]
+fn frames_look_like_those_of_the_browser() {
+    let goldens = goldens();
+    assert_eq!(goldens.len(), 199);
+    let mut fonts = fonts();
+    let mut failed = Vec::new();
+    for golden in &goldens {
+        let (scenario, _) = scenario_as_shown(&golden.scenario, &data(&golden.scenario));
+        let ours = frames::draw(&scenario, golden.t, &mut fonts);
+        let reached = similarities(&ours, &golden.read());
+        let worst = reached.into_iter().fold(1.0, f64::min);
+        println!("{worst:.4} {}", golden.name);
+        let (bound, reason) = bound(&golden.name);
+        // A NaN is not enough.
+        let enough = worst >= bound;
+        if !enough {
+            failed.push(format!("{}: {reached:.4?}, less than {bound}", golden.name));
+        } else if reason.is_some() && worst >= ENOUGH {
+            failed.push(format!("{}: {worst:.4} needs no exception", golden.name));
+        }
+    }
+    assert!(failed.is_empty(), "{failed:#?}");
+}
+
+#[test]
+fn other_pictures_are_less_alike() {
+    let mut fonts = fonts();
+    let golden = goldens()
+        .into_iter()
+        .find(|golden| golden.name == "p_spin_default@2.000")
+        .unwrap();
+    let theirs = golden.read();
+    let mut like = |t: f64, from: &str, to: &str| {
+        let json = String::from_utf8(source("p_spin_default")).unwrap();
+        assert!(json.contains(from));
+        let (scenario, _) = Scenario::parse(json.replace(from, to).as_bytes(), &Options::default()).unwrap();
+        let reached = similarities(&frames::draw(&scenario, t, &mut fonts), &theirs);
+        reached.into_iter().fold(1.0, f64::min)
+    };
+    assert!(like(2.0, "Nunchi", "Nunchi") >= ENOUGH);
+    assert!(like(2.02, "Nunchi", "Nunchi") < ENOUGH);
+    assert!(like(2.0, "Nunchi", "Munchi") < ENOUGH);
+    assert!(like(2.0, "\"x\": 0.5", "\"x\": 0.501") < ENOUGH);
+    assert!(like(2.0, "#ffffff", "#909090") < ENOUGH);
+    let nothing = Image {
+        pixels: vec![0; theirs.pixels.len()],
+        ..theirs.clone()
+    };
+    assert!(similarities(&nothing, &theirs)[0] < 0.8);
+    assert_eq!(similarities(&nothing, &nothing), [1.0; 3]);
+    assert!((similarities(&theirs, &theirs)[1] - 1.0).abs() < 1e-9);
+}
+
 /// Documents and what upstream's parser says to them.
 #[test]
 fn errors_read_as_upstream_has_them() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle");
-    let errors = read(&folder.join("data/_errors.json"));
+    let errors = data("_errors");
     for (name, case) in errors.as_object().unwrap() {
         let json = serde_json::to_vec(&case["document"]).unwrap();
         let options = Options {

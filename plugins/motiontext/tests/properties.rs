@@ -330,6 +330,27 @@ proptest! {
     }
 
     #[test]
+    fn pulse_comes_back_the_way_it_went(maximum in 0.1_f64..4.0, cycles in 1_u32..6, document in any::<bool>(), length in 0.1_f64..10.0, share in 0.0_f64..0.5) {
+        let value = json!({
+            "version": "2.0", "timebase": {"unit": "seconds"}, "stage": {"baseAspect": "16:9"}, "tracks": [{"id": "a", "type": "free", "layer": 1}],
+            "cues": [{"id": "c", "track": "a", "root": {"id": "t", "eType": "text", "text": "there and back", "displayTime": [0, length],
+                "layout": {"position": {"x": 0.5, "y": 0.5}},
+                "pluginChain": [{"name": "pulse", "params": {"maxScale": maximum, "cycles": cycles}, "timeOffset": [0, 0]}]}}],
+        });
+        let options = Options { profile: if document { Profile::Document } else { Profile::Preview }, ..Options::default() };
+        let scenario = parsed(&value, &options);
+        let mut fonts = fonts();
+        let mut sizes = |t: f64| -> Vec<f64> {
+            scenario.scene(t, (1280, 720), &mut fonts).items.iter().map(|item| item.transform.0[0]).collect()
+        };
+        let (there, back) = (sizes(length * share), sizes(length * (1.0 - share)));
+        prop_assert!(!there.is_empty() && there.len() == back.len());
+        for (there, back) in there.iter().zip(&back) {
+            prop_assert!((there - back).abs() < 1e-6, "{there} and {back}");
+        }
+    }
+
+    #[test]
     fn what_is_still_stays(value in scenario(), options in options(), t in -1.0_f64..9.0, share in 0.0_f64..1.0) {
         let mut fonts = fonts();
         let scenario = parsed(&value, &options);

@@ -431,6 +431,37 @@ fn layers_and_depth_count_in_the_document() {
 }
 
 #[test]
+fn what_breaks_out_is_drawn_in_its_layer_without_clip_in_the_document() {
+    let mut value = around(
+        json!({"id": "g", "eType": "group", "displayTime": [0, 9], "boxStyle": {"opacity": 0.5},
+        "layout": {"position": {"x": 0.5, "y": 0.5}, "size": {"width": 0.2, "height": 0.2}, "overflow": "clip"}, "children": [
+            {"id": "out", "eType": "text", "text": "out", "layout": {"position": {"x": 0.9, "y": 0.5}}, "effectScope": {"breakout": {"mode": "lift", "toLayer": 5}}},
+            {"id": "in", "eType": "text", "text": "in", "layout": {"position": {"x": 0.1, "y": 0.5}}},
+        ]}),
+    );
+    value["tracks"][0]["layer"] = json!(1);
+    for (id, layer) in [("b", 4), ("c", 6)] {
+        let track = json!({"id": id, "type": "free", "layer": layer});
+        value["tracks"].as_array_mut().unwrap().push(track);
+        let root = json!({"id": format!("{id}-text"), "eType": "text", "text": id, "displayTime": [0, 9], "layout": {"position": {"x": 0.5, "y": 0.1}}});
+        let cue = json!({"id": format!("{id}-cue"), "track": id, "root": root});
+        value["cues"].as_array_mut().unwrap().push(cue);
+    }
+    let order = |value: &Value, options: &Options| -> Vec<String> {
+        let texts = runs(value, options, 1.0);
+        texts.iter().map(|run| run.text.to_string()).collect()
+    };
+    assert_eq!(order(&value, &document()), ["in", "b", "out", "c"]);
+    assert_eq!(order(&value, &Options::default()), ["out", "in", "b", "c"]);
+    // Without its layer it stays, and its place is the same.
+    let place = |value: &Value| figure(value, &document(), 1.0, FigureKind::Run, "out").rect();
+    let lifted = place(&value);
+    value["cues"][0]["root"]["children"][0]["effectScope"] = json!({"breakout": {"mode": "portal"}});
+    assert_eq!(order(&value, &document()), ["out", "in", "b", "c"]);
+    assert_eq!(place(&value), lifted);
+}
+
+#[test]
 fn gaps_only_between_words_in_the_document() {
     let word = |id: &str| json!({"id": id, "eType": "text", "text": "word"});
     let root = json!({"id": "g", "eType": "group", "displayTime": [1, 3], "children": [word("a"), word("b")],

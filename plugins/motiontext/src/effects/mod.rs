@@ -25,6 +25,13 @@ pub(crate) struct Effect {
     pub(crate) seed: u64,
 }
 
+impl Effect {
+    /// Whether it moves the node as a whole, and nothing in it.
+    pub(crate) fn only_moves(&self) -> bool {
+        self.half == Half::Channel || matches!(self.plugin, Plugin::Spin { .. } | Plugin::Builtin { .. })
+    }
+}
+
 /// How a channel joins what effects before it have set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Compose {

@@ -28,6 +28,16 @@ pub(super) enum Tag<'a> {
     Picture(&'a Node, Arc<Image>),
 }
 
+impl<'a> Tag<'a> {
+    pub(super) fn node(&self) -> Option<&'a Node> {
+        match self {
+            Self::Group(node, _) | Self::Picture(node, _) => Some(node),
+            Self::Text(text) => Some(text.node),
+            Self::Nothing | Self::Lines => None,
+        }
+    }
+}
+
 pub(super) struct Builder<'a, 'm> {
     pub(super) document: &'a Document,
     pub(super) options: &'a Options,

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::matrix::Matrix;
 use super::text::Line;
-use crate::scene::{Blend, Content, Filter, Image, Item, Panel, Rgba, Scene, Shadow, Stroke, Text, Transform};
+use crate::scene::{Blend, Content, Filter, Image, Item, Panel, Rgba, Scene, Shadow, Stroke, Text};
+use crate::transform::Transform;
 
 /// A box with what is drawn in it, then its children.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,7 +74,7 @@ fn add(figure: Figure, items: &mut Vec<Item>) {
     if figure.opacity <= 0.0 {
         return;
     }
-    let matrix = Matrix(figure.drawn.0);
+    let matrix = figure.drawn;
     if !matrix.is_finite() || !figure.size.iter().all(|side| side.is_finite()) {
         return;
     }
@@ -104,11 +104,11 @@ fn add(figure: Figure, items: &mut Vec<Item>) {
         return;
     }
     let (transform, panel) = match clip {
-        None => (Matrix::IDENTITY, None),
+        None => (Transform::IDENTITY, None),
         Some(radius) => {
             let Some(inverse) = matrix.inverse() else { return };
             for item in &mut own {
-                item.transform = inverse.times(&Matrix(item.transform.0)).into();
+                item.transform = inverse.times(&item.transform);
             }
             let size = size.map(|side| side as f32);
             (
@@ -127,7 +127,7 @@ fn add(figure: Figure, items: &mut Vec<Item>) {
         clip: panel,
     };
     items.push(Item {
-        transform: transform.into(),
+        transform,
         opacity,
         blend,
         filters,
@@ -135,10 +135,10 @@ fn add(figure: Figure, items: &mut Vec<Item>) {
     });
 }
 
-fn paint(paint: Paint, size: [f64; 2], matrix: &Matrix, items: &mut Vec<Item>) {
+fn paint(paint: Paint, size: [f64; 2], matrix: &Transform, items: &mut Vec<Item>) {
     let size = size.map(|side| side as f32);
-    let item = |transform: Matrix, content| Item {
-        transform: transform.into(),
+    let item = |transform: Transform, content| Item {
+        transform,
         opacity: 1.0,
         blend: Blend::Normal,
         filters: Vec::new(),
@@ -173,7 +173,7 @@ fn paint(paint: Paint, size: [f64; 2], matrix: &Matrix, items: &mut Vec<Item>) {
                         shadows: shadows.clone(),
                     };
                     items.push(item(
-                        matrix.times(&Matrix::translate([x, baseline])),
+                        matrix.times(&Transform::translate([x, baseline])),
                         Content::Text(text),
                     ));
                 }
@@ -196,7 +196,7 @@ impl Figure {
     /// Left, top, width and height of the upright box around it on the stage.
     pub fn rect(&self) -> [f64; 4] {
         let [width, height] = self.size;
-        let matrix = Matrix(self.transform.0);
+        let matrix = self.transform;
         let corners = [[0.0, 0.0], [width, 0.0], [0.0, height], [width, height]].map(|corner| matrix.apply(corner));
         let least = |axis: usize| corners.iter().map(|corner| corner[axis]).fold(f64::INFINITY, f64::min);
         let most = |axis: usize| {

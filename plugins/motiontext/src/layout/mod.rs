@@ -3,7 +3,6 @@
 mod build;
 mod figure;
 mod flow;
-mod matrix;
 mod paint;
 mod place;
 mod text;

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use super::build::Tag;
 use super::figure::{Figure, FigureKind, Paint};
 use super::flow::{Block, Display, Fragment};
-use super::matrix::Matrix;
 use super::place::Place;
 use super::text::{Inline, PieceKind, Set};
 use super::typeset::TextTag;
 use crate::css::Length;
-use crate::effects::{Channels, Look, Under, Units};
+use crate::effects::{Channels, Effect, Look, Under, Units};
 use crate::model::{Anchor, Dialect, Document, Node, PanelStyle, Transforms};
 use crate::parse::{Options, Profile};
 use crate::scene::{Blend, Filter, Panel, Rgba, Stroke};
+use crate::transform::Transform;
 
 pub(super) struct Painter<'a> {
     pub(super) document: &'a Document,
@@ -35,15 +35,49 @@ impl Painter<'_> {
     pub(super) fn figures(&self, root: &Boxed<'_>, fragment: &Fragment) -> Vec<Figure> {
         let stage = Place::stage(self.is_preview());
         let pairs = root.children.iter().zip(&fragment.children);
-        let figures = pairs.filter_map(|(child, fragment)| self.figure(child, fragment, &stage));
-        figures.map(|(_, figure)| figure).collect()
+        let mut lifted = Vec::new();
+        let drawn: Vec<_> = pairs
+            .filter_map(|(child, fragment)| Some((child, self.figure(child, fragment, &stage, &mut lifted)?.1)))
+            .collect();
+        if lifted.is_empty() {
+            return drawn.into_iter().map(|(_, figure)| figure).collect();
+        }
+        let mut figures: Vec<(f64, Figure)> = drawn
+            .into_iter()
+            .map(|(child, figure)| (self.layer(child), figure))
+            .collect();
+        // Above what is in that layer anyway.
+        figures.append(&mut lifted);
+        figures.sort_by(|a, b| a.0.total_cmp(&b.0));
+        figures.into_iter().map(|(_, figure)| figure).collect()
     }
 
-    fn children(&self, block: &Boxed<'_>, fragment: &Fragment, place: &Place) -> Vec<Figure> {
-        let pairs = block.children.iter().zip(&fragment.children);
-        let mut figures: Vec<(f64, Figure)> = pairs
-            .filter_map(|(child, fragment)| self.figure(child, fragment, place))
-            .collect();
+    /// Of the track of a cue's root.
+    fn layer(&self, root: &Boxed<'_>) -> f64 {
+        let node = root.tag.node();
+        let cues = &self.document.cues;
+        let cue = node.and_then(|node| cues.iter().find(|cue| std::ptr::eq(&raw const cue.root, node)));
+        cue.map_or(0.0, |cue| self.document.tracks[cue.track].layer)
+    }
+
+    /// Those that break out of the group go to `lifted`, with the layer in which they are drawn.
+    fn children(
+        &self,
+        block: &Boxed<'_>,
+        fragment: &Fragment,
+        place: &Place,
+        lifted: &mut Vec<(f64, Figure)>,
+    ) -> Vec<Figure> {
+        let mut figures: Vec<(f64, Figure)> = Vec::with_capacity(block.children.len());
+        for (child, fragment) in block.children.iter().zip(&fragment.children) {
+            let Some((z, figure)) = self.figure(child, fragment, place, lifted) else {
+                continue;
+            };
+            match child.tag.node().and_then(|node| node.breakout) {
+                Some(layer) => lifted.push((layer, figure)),
+                None => figures.push((z, figure)),
+            }
+        }
         if !self.is_preview() {
             figures.sort_by(|a, b| a.0.total_cmp(&b.0));
         }
@@ -51,12 +85,14 @@ impl Painter<'_> {
     }
 
     /// With the height at which it lies among its siblings.
-    fn figure(&self, block: &Boxed<'_>, fragment: &Fragment, around: &Place) -> Option<(f64, Figure)> {
-        let node = match &block.tag {
-            Tag::Nothing | Tag::Lines => return None,
-            Tag::Group(node, _) | Tag::Picture(node, _) => *node,
-            Tag::Text(text) => text.node,
-        };
+    fn figure(
+        &self,
+        block: &Boxed<'_>,
+        fragment: &Fragment,
+        around: &Place,
+        lifted: &mut Vec<(f64, Figure)>,
+    ) -> Option<(f64, Figure)> {
+        let node = block.tag.node()?;
         let mut place = around.at(fragment.at);
         if let Some(transform) = self.own_transform(block, node, fragment.size) {
             place = place.transformed(&transform);
@@ -77,7 +113,7 @@ impl Painter<'_> {
                     figure.clip = Some(drawn.radius);
                 }
                 figure.paint = Paint::Panel(drawn);
-                figure.children = self.children(block, fragment, &place);
+                figure.children = self.children(block, fragment, &place, lifted);
             }
             Tag::Picture(_, image) => {
                 let channels = self.group_channels(node);
@@ -97,14 +133,14 @@ impl Painter<'_> {
     }
 
     /// What the node's own layout does to its box.
-    fn own_transform(&self, block: &Boxed<'_>, node: &Node, size: [f64; 2]) -> Option<Matrix> {
+    fn own_transform(&self, block: &Boxed<'_>, node: &Node, size: [f64; 2]) -> Option<Transform> {
         let layout = &node.layout;
         let origin = layout.origin.unwrap_or([Length::Share(0.5); 2]);
         let origin = [self.px(origin[0], size[0]), self.px(origin[1], size[1])];
-        let mut matrix = Matrix::IDENTITY;
+        let mut matrix = Transform::IDENTITY;
         if block.position.is_some() {
             let Anchor { x, y } = block.anchor;
-            matrix = Matrix::translate([-x * size[0], -y * size[1]]);
+            matrix = Transform::translate([-x * size[0], -y * size[1]]);
         } else if self.is_preview() {
             // Upstream transforms only what has a position.
             return None;
@@ -112,7 +148,7 @@ impl Painter<'_> {
         matrix = matrix.times(&self.transforms(&layout.transform, size));
         if let Some((offset, transforms)) = &layout.shift {
             if let Some(offset) = offset {
-                matrix = matrix.times(&Matrix::translate([
+                matrix = matrix.times(&Transform::translate([
                     self.px(offset[0], size[0]),
                     self.px(offset[1], size[1]),
                 ]));
@@ -129,19 +165,19 @@ impl Painter<'_> {
         }
     }
 
-    fn transforms(&self, transforms: &Transforms, size: [f64; 2]) -> Matrix {
-        let mut matrix = Matrix::IDENTITY;
+    fn transforms(&self, transforms: &Transforms, size: [f64; 2]) -> Transform {
+        let mut matrix = Transform::IDENTITY;
         if let Some([x, y]) = transforms.translate {
-            matrix = matrix.times(&Matrix::translate([self.px(x, size[0]), self.px(y, size[1])]));
+            matrix = matrix.times(&Transform::translate([self.px(x, size[0]), self.px(y, size[1])]));
         }
         if let Some(scale) = transforms.scale {
-            matrix = matrix.times(&Matrix::scale(scale));
+            matrix = matrix.times(&Transform::scale(scale));
         }
         if let Some(degrees) = transforms.rotate {
-            matrix = matrix.times(&Matrix::rotate(degrees));
+            matrix = matrix.times(&Transform::rotate(degrees));
         }
         if let Some(skew) = transforms.skew {
-            matrix = matrix.times(&Matrix::skew(skew));
+            matrix = matrix.times(&Transform::skew(skew));
         }
         matrix
     }
@@ -160,14 +196,14 @@ impl Painter<'_> {
     }
 
     /// About the middle of the box.
-    fn channels(&self, channels: &Channels, size: [f64; 2]) -> Matrix {
+    fn channels(&self, channels: &Channels, size: [f64; 2]) -> Transform {
         let shift = [
             channels.tx.unwrap_or(0.0) * self.scale,
             channels.ty.unwrap_or(0.0) * self.scale,
         ];
-        let shift = Matrix::translate(shift);
-        let scale = Matrix::scale([channels.sx.unwrap_or(1.0), channels.sy.unwrap_or(1.0)]);
-        let turned = Matrix::rotate(channels.rotate.unwrap_or(0.0));
+        let shift = Transform::translate(shift);
+        let scale = Transform::scale([channels.sx.unwrap_or(1.0), channels.sy.unwrap_or(1.0)]);
+        let turned = Transform::rotate(channels.rotate.unwrap_or(0.0));
         let matrix = match self.document.dialect {
             Dialect::V2 => shift.times(&scale).times(&turned),
             Dialect::V13 => scale.times(&shift).times(&turned),
@@ -209,6 +245,9 @@ impl Painter<'_> {
         let node = text.node;
         let channels = &text.channels;
         let mut place = around.at(at.at).transformed(&self.channels(channels, at.size));
+        if self.is_preview() && node.chain.iter().any(Effect::only_moves) {
+            place = place.without_rest();
+        }
         let mut wrapper = plain(FigureKind::Wrapper, &node.id, at.size, &place);
         wrapper.opacity = channels.opacity.unwrap_or(1.0);
         let mut whole = Look::default();
@@ -343,15 +382,15 @@ impl Painter<'_> {
     }
 
     /// What a look does to a box. Where its turns are seen from is given in px of the box.
-    fn look(&self, look: &Look, size: [f64; 2], view: Option<(f64, [f64; 2])>) -> Matrix {
+    fn look(&self, look: &Look, size: [f64; 2], view: Option<(f64, [f64; 2])>) -> Transform {
         let origin = [look.origin[0] * size[0], look.origin[1] * size[1]];
         let (distance, eye) = view.unwrap_or((f64::INFINITY, [0.0; 2]));
         let at = [0, 1].map(|axis| origin[axis] + look.shift[axis] * self.scale - eye[axis]);
-        Matrix::translate(eye)
-            .times(&Matrix::turned(look.turn, at, distance))
-            .times(&Matrix::skew([look.skew, 0.0]))
-            .times(&Matrix::scale(look.scale))
-            .times(&Matrix::translate([-origin[0], -origin[1]]))
+        Transform::translate(eye)
+            .times(&Transform::turned(look.turn, at, distance))
+            .times(&Transform::skew([look.skew, 0.0]))
+            .times(&Transform::scale(look.scale))
+            .times(&Transform::translate([-origin[0], -origin[1]]))
     }
 
     fn filter(&self, filter: Filter) -> Filter {

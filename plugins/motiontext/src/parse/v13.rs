@@ -178,6 +178,7 @@ fn node(reader: &mut Reader<'_>, value: &Value, around: &Around<'_>, path: &Path
         layout,
         style,
         chain,
+        breakout: None,
         content,
     })
 }

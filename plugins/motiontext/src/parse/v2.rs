@@ -390,12 +390,21 @@ impl<'a> Scope<'a> {
             }
         };
         let layout = layout::layout(reader, &value["layout"], &path.key("layout"));
+        let breakout = &value["effectScope"]["breakout"];
+        let breakout = if reader.is_preview() || !breakout.is_object() {
+            // Upstream does nothing with it.
+            None
+        } else {
+            let path = path.key("effectScope");
+            reader.number(breakout, "toLayer", &path.key("breakout"))
+        };
         Ok(Node {
             id: id.into(),
             time,
             layout,
             style,
             chain,
+            breakout,
             content,
         })
     }

@@ -8,7 +8,8 @@ use std::f32::consts::SQRT_2;
 
 use zeno::{Command, Point};
 
-use super::geometry::{FAR, Matrix, Rect};
+use super::geometry::Rect;
+use crate::transform::{FAR, Transform};
 
 /// Curves are cut into lines that are off by no more than this, px.
 const TOLERANCE: f32 = 0.1;
@@ -33,7 +34,7 @@ impl Mask {
 }
 
 /// The path where the map takes it. `None` if any of it is behind the eye, endless or far away.
-pub fn mapped(path: &[Command], matrix: &Matrix) -> Option<Path> {
+pub fn mapped(path: &[Command], matrix: &Transform) -> Option<Path> {
     let map = |point: &Point| {
         let (x, y) = matrix.map(point.x.into(), point.y.into())?;
         Some(Point::new(x as f32, y as f32))

@@ -2,9 +2,9 @@
 
 use super::blur;
 use super::coverage::Mask;
-use super::geometry::Matrix;
 use super::pixels::{Surface, premultiplied};
 use crate::scene::{Filter, Rgba};
+use crate::transform::Transform;
 
 /// In order; `scale` is from the item's own pixels to those of the surface.
 pub fn apply(surface: &mut Surface, filters: &[Filter], scale: f32) {
@@ -46,7 +46,7 @@ fn each(surface: &mut Surface, factor: f32, change: impl Fn([f32; 3], f32, f32) 
 pub fn glow(
     surface: &mut Surface,
     mask: &Mask,
-    inverse: &Matrix,
+    inverse: &Transform,
     size: [f32; 2],
     color: &Rgba,
     solid: f32,

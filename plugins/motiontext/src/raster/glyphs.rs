@@ -10,8 +10,9 @@ use zeno::{Command, Join, PathBuilder, Point, Stroke as ZenoStroke};
 
 use super::blur;
 use super::coverage::{self, Mask, Path};
-use super::geometry::{Matrix, Rect};
+use super::geometry::Rect;
 use crate::fonts::{Face, FontId, Fonts};
+use crate::transform::Transform;
 
 /// What all masks may take together, bytes.
 const MAX_BYTES: usize = 48 << 20;
@@ -26,6 +27,10 @@ const PHASES: f64 = 4.0;
 /// Maps are told apart by 64ths of a pixel across the em, as FreeType tells sizes apart: coarser, and hinting would round an
 /// edge to another row now and then.
 const MAP_STEPS: f64 = 64.0;
+/// Text of its own size is at rest, or nearly so. Where it then stands on half a pixel (px, within this), it goes down or right, whatever the
+/// noise of its map says: effects that swing into place must not let single letters stand a pixel higher.
+const TIE: f64 = 1.0 / 64.0;
+const AT_REST: f64 = 1.0 / 128.0;
 const MITER_LIMIT: f32 = 4.0;
 /// px
 const MAX_STROKE: f32 = 4096.0;
@@ -63,7 +68,7 @@ pub struct Request<'a> {
     /// px
     pub size: f32,
     /// From the text's own pixels, y downwards, to those of the frame.
-    pub matrix: &'a Matrix,
+    pub matrix: &'a Transform,
     /// Of the glyph, in the text's own pixels.
     pub origin: (f64, f64),
     pub look: Look,
@@ -130,8 +135,10 @@ impl Glyphs {
         let map = em.map(|value| (value * MAP_STEPS).round() as i32);
         // Lines of text stand on whole pixels, unless they are turned.
         let (across, down) = (map[1] == 0 && map[2] == 0, map[0] == 0 && map[3] == 0);
-        let (x, phase_x) = if down { ((x + 0.5).floor(), 0) } else { phase(x) };
-        let (y, phase_y) = if across { ((y + 0.5).floor(), 0) } else { phase(y) };
+        let rests = (extent / f64::from(request.size) - 1.0).abs() < AT_REST;
+        let half = if rests { 0.5 + TIE } else { 0.5 };
+        let (x, phase_x) = if down { ((x + half).floor(), 0) } else { phase(x) };
+        let (y, phase_y) = if across { ((y + half).floor(), 0) } else { phase(y) };
         let key = Key {
             font: request.font,
             id: request.id,
@@ -148,7 +155,7 @@ impl Glyphs {
                 let unit = MAP_STEPS * f64::from(request.size);
                 let [a, b, c, d] = map.map(|value| f64::from(value) / unit);
                 let (px, py) = (f64::from(phase_x) / PHASES, f64::from(phase_y) / PHASES);
-                let matrix = Matrix([a, c, px, b, d, py, 0.0, 0.0, 1.0]);
+                let matrix = Transform([a, c, px, b, d, py, 0.0, 0.0, 1.0]);
                 // As Skia: not if it is turned or slanted, and not if it is large.
                 let height = map[2].abs().max(map[3].abs());
                 let hinter = ((across || down) && height != 0 && extent <= MAX_CORRECTED_EM && face.slant == 0.0)
@@ -203,7 +210,7 @@ fn phase(at: f64) -> (f64, u8) {
 /// Without phases and quantised maps: for perspective and very large letters.
 fn draw_in_place(face: &Face, request: &Request<'_>, extent: f64, clip: &Rect) -> Option<Mask> {
     let (x, y) = request.origin;
-    let matrix = request.matrix.after(&Matrix::translation(x, y));
+    let matrix = request.matrix.times(&Transform::translate([x, y]));
     draw(face, request, None, &matrix, extent, clip)
 }
 
@@ -212,7 +219,7 @@ fn draw(
     face: &Face,
     request: &Request<'_>,
     hinter: Option<Hinter<'_>>,
-    matrix: &Matrix,
+    matrix: &Transform,
     extent: f64,
     clip: &Rect,
 ) -> Option<Mask> {
@@ -265,7 +272,7 @@ fn laid_over(a: Mask, b: Mask, alpha: f32) -> Mask {
     large
 }
 
-fn filled(face: &Face, path: &Path, size: f32, matrix: &Matrix, clip: &Rect) -> Option<Mask> {
+fn filled(face: &Face, path: &Path, size: f32, matrix: &Transform, clip: &Rect) -> Option<Mask> {
     let mask = coverage::fill(&coverage::mapped(path, matrix)?, clip)?;
     if face.embolden == 0.0 {
         return Some(mask);

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use super::blur;
 use super::coverage::{self, Mask};
 use super::filter;
-use super::geometry::{Matrix, Rect};
+use super::geometry::Rect;
 use super::glyphs::{Glyphs, Look, Request, luminance};
 use super::pictures::{self, Pictures};
 use super::pixels::{Mode, Surface, premultiplied};
 use crate::fonts::Fonts;
 use crate::scene::{Blend, Content, Filter, Item, Panel, Rgba, Shadow, Text};
+use crate::transform::Transform;
 
 /// Layers within layers.
 const MAX_DEPTH: usize = 16;
@@ -75,7 +76,7 @@ impl Prepared {
 /// How the parts of an item are drawn.
 #[derive(Clone, Copy)]
 struct Place<'a> {
-    matrix: &'a Matrix,
+    matrix: &'a Transform,
     opacity: f32,
     clip: &'a Rect,
 }
@@ -94,7 +95,7 @@ impl Painter<'_> {
     pub fn prepare(&mut self, item: &Item) -> Prepared {
         let mut pieces = Vec::new();
         let clip = self.frame;
-        let isolated = self.item(item, &Matrix::IDENTITY, &clip, 0, &mut pieces);
+        let isolated = self.item(item, &Transform::IDENTITY, &clip, 0, &mut pieces);
         pieces.retain(|piece| !piece.bounds().intersect(&clip).is_empty());
         let bounds = pieces
             .iter()
@@ -108,8 +109,8 @@ impl Painter<'_> {
     }
 
     /// Whether the item was drawn on a surface of its own.
-    fn item(&mut self, item: &Item, base: &Matrix, clip: &Rect, depth: usize, out: &mut Vec<Piece>) -> bool {
-        let matrix = base.after(&Matrix::from(&item.transform));
+    fn item(&mut self, item: &Item, base: &Transform, clip: &Rect, depth: usize, out: &mut Vec<Piece>) -> bool {
+        let matrix = base.times(&item.transform);
         // NaN is not more than nothing.
         let seen = item.opacity > 0.0 && matrix.is_finite() && depth < MAX_DEPTH;
         if !seen {
@@ -197,9 +198,9 @@ impl Painter<'_> {
             Content::Box(panel) => panel_pieces(panel, place, out),
             Content::Image { image, size } => {
                 let stretch = pictures::stretch(image, *size);
-                let rect = pictures::bounds(&matrix.after(&stretch), image).intersect(clip);
+                let rect = pictures::bounds(&matrix.times(&stretch), image).intersect(clip);
                 if let Some(mut surface) = self.surface(rect) {
-                    self.pictures.draw(&mut surface, image, &matrix.after(&stretch));
+                    self.pictures.draw(&mut surface, image, &matrix.times(&stretch));
                     out.push(pixels(surface, opacity));
                 }
             }
@@ -302,8 +303,8 @@ impl Painter<'_> {
             {
                 if matches!(look, Look::Fill { .. }) {
                     let size = f64::from(request.size);
-                    let stand = Matrix::translation(request.origin.0, request.origin.1);
-                    let place = Matrix([
+                    let stand = Transform::translate([request.origin.0, request.origin.1]);
+                    let place = Transform([
                         place[0] * size,
                         0.0,
                         place[2] * size,
@@ -314,7 +315,7 @@ impl Painter<'_> {
                         0.0,
                         1.0,
                     ]);
-                    let matrix = matrix.after(&stand).after(&place);
+                    let matrix = matrix.times(&stand).times(&place);
                     let rect = pictures::bounds(&matrix, &image).intersect(clip);
                     if let Some(mut surface) = self.surface(rect) {
                         self.pictures.draw(&mut surface, &image, &matrix);

@@ -8,11 +8,12 @@ use skrifa::{
 };
 
 use super::coverage::{self, Mask};
-use super::geometry::{Matrix, Rect};
+use super::geometry::Rect;
 use super::pixels::Surface;
 use crate::fonts::{FontId, Fonts};
 use crate::image;
 use crate::scene::Image;
+use crate::transform::Transform;
 
 /// Pictures of glyphs that are kept.
 const MAX_EMOJI: usize = 256;
@@ -49,7 +50,7 @@ impl Pictures {
     }
 
     /// Draws the image onto an empty surface.
-    pub fn draw(&mut self, surface: &mut Surface, image: &Arc<Image>, matrix: &Matrix) {
+    pub fn draw(&mut self, surface: &mut Surface, image: &Arc<Image>, matrix: &Transform) {
         let Some(mut inverse) = matrix.inverse() else { return };
         let edge = coverage::mapped(&frame_of(image), matrix).and_then(|path| coverage::fill(&path, &surface.rect));
         let Some(edge) = edge else { return };
@@ -62,7 +63,7 @@ impl Pictures {
             return;
         };
         for _ in 0..halvings {
-            inverse = Matrix([0.5, 0.0, 0.0, 0.0, 0.5, 0.0, 0.0, 0.0, 1.0]).after(&inverse);
+            inverse = Transform([0.5, 0.0, 0.0, 0.0, 0.5, 0.0, 0.0, 0.0, 1.0]).times(&inverse);
         }
         sample(surface, &edge, &source, &inverse);
     }
@@ -112,10 +113,10 @@ fn read_emoji(fonts: &Fonts, font: FontId, glyph: u16) -> Option<Emoji> {
 }
 
 /// From pixels of the image to a box of `size`.
-pub fn stretch(image: &Image, size: [f32; 2]) -> Matrix {
+pub fn stretch(image: &Image, size: [f32; 2]) -> Transform {
     let scale = |side: f32, pixels: u32| f64::from(side) / f64::from(pixels.max(1));
     let (x, y) = (scale(size[0], image.width), scale(size[1], image.height));
-    Matrix([x, 0.0, 0.0, 0.0, y, 0.0, 0.0, 0.0, 1.0])
+    Transform([x, 0.0, 0.0, 0.0, y, 0.0, 0.0, 0.0, 1.0])
 }
 
 fn frame_of(image: &Image) -> coverage::Path {
@@ -123,13 +124,13 @@ fn frame_of(image: &Image) -> coverage::Path {
 }
 
 /// What the image touches.
-pub fn bounds(matrix: &Matrix, image: &Image) -> Rect {
+pub fn bounds(matrix: &Transform, image: &Image) -> Rect {
     coverage::mapped(&frame_of(image), matrix)
         .and_then(|path| coverage::bounds(&path))
         .unwrap_or(Rect::EMPTY)
 }
 
-fn sample(surface: &mut Surface, edge: &Mask, source: &Source, inverse: &Matrix) {
+fn sample(surface: &mut Surface, edge: &Mask, source: &Source, inverse: &Transform) {
     let (right, bottom) = (source.width as i64 - 1, source.height as i64 - 1);
     for y in edge.rect.y0..edge.rect.y1 {
         let coverage = edge.row(y);

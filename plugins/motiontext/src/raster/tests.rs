@@ -4,10 +4,10 @@ use proptest::prelude::*;
 use zeno::{Command, Point};
 
 use super::coverage::{fill, rounded};
-use super::geometry::Matrix;
 use super::*;
 use crate::fonts::{FontStyle, Shaped};
-use crate::scene::{Blend, Filter, Image, Panel, Rgba, Shadow, Stroke, Text, Transform};
+use crate::scene::{Blend, Filter, Image, Panel, Rgba, Shadow, Stroke, Text};
+use crate::transform::Transform;
 
 const WHITE: Rgba = Rgba {
     r: 1.0,
@@ -190,6 +190,23 @@ fn text_stands_on_its_base_line() {
     let row = |y: usize| rgba[y * 800..(y + 1) * 800].chunks_exact(4).any(|pixel| pixel[3] > 128);
     assert!(row(59) && !row(60) && row(40) && !row(20));
     assert!(is_sound(&picture));
+}
+
+#[test]
+fn text_at_rest_on_half_a_pixel_stands_below_it() {
+    let mut fonts = fonts();
+    let word = shaped(&mut fonts, "HH", 20.0);
+    let drawn = |scale: f64, y: f64| {
+        let transform = Transform([scale, 0.0, 10.0, 0.0, scale, y, 0.0, 0.0, 1.0]);
+        draw(64, 64, vec![item(transform, text(word.clone(), WHITE))], &fonts).to_rgba()
+    };
+    let below = drawn(1.0, 41.0);
+    for y in [40.49, 40.5, 40.51] {
+        assert!(drawn(1.0, y) == below, "{y}");
+    }
+    assert!(drawn(1.0, 40.48) != below);
+    // What is not at rest goes where it is nearer.
+    assert!(drawn(1.5, 40.49) != drawn(1.5, 41.0));
 }
 
 #[test]
@@ -544,12 +561,12 @@ fn perspective_makes_the_far_side_smaller() {
 
 #[test]
 fn corrections_keep_order_and_ends() {
-    let inverse = Matrix([2.0, 1.0, 5.0, 0.0, 3.0, -7.0, 0.0, 0.0, 1.0]);
-    let back = inverse.inverse().unwrap().after(&inverse);
+    let inverse = Transform([2.0, 1.0, 5.0, 0.0, 3.0, -7.0, 0.0, 0.0, 1.0]);
+    let back = inverse.inverse().unwrap().times(&inverse);
     assert!(
         back.0
             .iter()
-            .zip(Matrix::IDENTITY.0)
+            .zip(Transform::IDENTITY.0)
             .all(|(a, b)| (a - b).abs() < 1e-12)
     );
     for luminance in 0..8 {

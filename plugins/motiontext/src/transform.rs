@@ -1,12 +1,14 @@
 //! Projective maps of the plane.
 
-use crate::scene::Transform;
+/// Beyond this many pixels nothing is drawn: frames are smaller by far, and below it no sum of the raster overflows.
+pub(crate) const FAR: f64 = (1 << 24) as f64;
 
-/// As [`Transform`] has it.
+/// A projective map of points: (x, y) to ((m0 x + m1 y + m2) / w, (m3 x + m4 y + m5) / w), w = m6 x + m7 y + m8. The last row
+/// is 0 0 1 but for letters that turn in perspective.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Matrix(pub(crate) [f64; 9]);
+pub struct Transform(pub [f64; 9]);
 
-impl Matrix {
+impl Transform {
     pub(crate) const IDENTITY: Self = Self([1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]);
 
     pub(crate) fn translate([x, y]: [f64; 2]) -> Self {
@@ -75,14 +77,10 @@ impl Matrix {
         Self::translate([x, y]).times(self).times(&Self::translate([-x, -y]))
     }
 
-    /// None if everything falls onto a line.
+    /// `None` if everything falls onto a line, or nearly so.
     pub(crate) fn inverse(&self) -> Option<Self> {
         let m = &self.0;
         let minor = |a: usize, b: usize, c: usize, d: usize| m[a] * m[d] - m[b] * m[c];
-        let determinant = m[0] * minor(4, 5, 7, 8) - m[1] * minor(3, 5, 6, 8) + m[2] * minor(3, 4, 6, 7);
-        if determinant.abs() < 1e-12 || !determinant.is_finite() {
-            return None;
-        }
         let adjugate = [
             minor(4, 5, 7, 8),
             -minor(1, 2, 7, 8),
@@ -94,7 +92,9 @@ impl Matrix {
             -minor(0, 1, 6, 7),
             minor(0, 1, 3, 4),
         ];
-        Some(Self(adjugate.map(|value| value / determinant)))
+        let determinant = m[0] * adjugate[0] + m[1] * adjugate[3] + m[2] * adjugate[6];
+        let inverse = Self(adjugate.map(|value| value / determinant));
+        (determinant.abs() > 1e-12 && inverse.is_finite()).then_some(inverse)
     }
 
     pub(crate) fn apply(&self, [x, y]: [f64; 2]) -> [f64; 2] {
@@ -112,11 +112,39 @@ impl Matrix {
     pub(crate) fn is_finite(&self) -> bool {
         self.0.iter().all(|value| value.is_finite())
     }
-}
 
-impl From<Matrix> for Transform {
-    fn from(matrix: Matrix) -> Self {
-        Transform(matrix.0)
+    pub(crate) fn is_affine(&self) -> bool {
+        self.0[6] == 0.0 && self.0[7] == 0.0
+    }
+
+    /// `None` behind the eye, or too far away to be of interest.
+    pub(crate) fn map(&self, x: f64, y: f64) -> Option<(f64, f64)> {
+        let m = &self.0;
+        let w = m[6] * x + m[7] * y + m[8];
+        if w.is_nan() || w < 1e-6 {
+            return None;
+        }
+        let (x, y) = ((m[0] * x + m[1] * y + m[2]) / w, (m[3] * x + m[4] * y + m[5]) / w);
+        (x.abs() < FAR && y.abs() < FAR).then_some((x, y))
+    }
+
+    /// The affine map that is the same near (x, y): columns (a, b), (c, d).
+    pub(crate) fn linear_at(&self, x: f64, y: f64) -> Option<[f64; 4]> {
+        let m = &self.0;
+        let (px, py) = self.map(x, y)?;
+        let w = m[6] * x + m[7] * y + m[8];
+        Some([
+            (m[0] - px * m[6]) / w,
+            (m[3] - py * m[6]) / w,
+            (m[1] - px * m[7]) / w,
+            (m[4] - py * m[7]) / w,
+        ])
+    }
+
+    /// How much lengths grow, on average, round (x, y).
+    pub(crate) fn scale_at(&self, x: f64, y: f64) -> f32 {
+        self.linear_at(x, y)
+            .map_or(1.0, |[a, b, c, d]| (a * d - b * c).abs().sqrt() as f32)
     }
 }
 
@@ -130,34 +158,34 @@ mod tests {
 
     #[test]
     fn turns_go_clockwise_about_their_point() {
-        assert!(close(Matrix::rotate(90.0).apply([1.0, 0.0]), [0.0, 1.0]));
+        assert!(close(Transform::rotate(90.0).apply([1.0, 0.0]), [0.0, 1.0]));
         assert!(close(
-            Matrix::rotate(90.0).about([1.0, 1.0]).apply([2.0, 1.0]),
+            Transform::rotate(90.0).about([1.0, 1.0]).apply([2.0, 1.0]),
             [1.0, 2.0]
         ));
-        assert!(Matrix::rotate(720.0).only_moves() && !Matrix::rotate(90.0).only_moves());
-        assert!(close(Matrix::skew([45.0, 0.0]).apply([0.0, 1.0]), [1.0, 1.0]));
+        assert!(Transform::rotate(720.0).only_moves() && !Transform::rotate(90.0).only_moves());
+        assert!(close(Transform::skew([45.0, 0.0]).apply([0.0, 1.0]), [1.0, 1.0]));
     }
 
     #[test]
     fn what_comes_nearer_looks_larger() {
         // The left end of a plane that turns about y by a positive angle comes to the front, as CSS has it.
-        let turned = Matrix::turned([0.0, 30.0, 0.0], [0.0, 0.0], 800.0);
+        let turned = Transform::turned([0.0, 30.0, 0.0], [0.0, 0.0], 800.0);
         let (left, right) = (turned.apply([-100.0, 0.0])[0], turned.apply([100.0, 0.0])[0]);
         let flat = 100.0 * 30.0_f64.to_radians().cos();
         assert!((-left).max(right) > flat && (-left).min(right) < flat);
         assert!(close(
-            Matrix::turned([0.0; 3], [3.0, 4.0], f64::INFINITY).apply([1.0, 1.0]),
+            Transform::turned([0.0; 3], [3.0, 4.0], f64::INFINITY).apply([1.0, 1.0]),
             [4.0, 5.0]
         ));
     }
 
     #[test]
     fn an_inverse_undoes() {
-        let matrix = Matrix::turned([20.0, 30.0, 40.0], [5.0, 6.0], 400.0);
+        let matrix = Transform::turned([20.0, 30.0, 40.0], [5.0, 6.0], 400.0);
         let inverse = matrix.inverse().unwrap();
         assert!(close(inverse.apply(matrix.apply([7.0, -8.0])), [7.0, -8.0]));
-        assert_eq!(Matrix::scale([0.0, 1.0]).inverse(), None);
-        assert_eq!(Matrix([f64::NAN; 9]).inverse(), None);
+        assert_eq!(Transform::scale([0.0, 1.0]).inverse(), None);
+        assert_eq!(Transform([f64::NAN; 9]).inverse(), None);
     }
 }
