@@ -16,7 +16,7 @@ use skrifa::{
     string::StringId,
 };
 
-use super::FontError;
+use super::{FontError, guarded};
 
 /// A font file may be this large; the largest collections of Chinese, Japanese and Korean fonts have 120 MB.
 const MAX_FILE: u64 = 256 << 20;
@@ -76,7 +76,7 @@ impl Catalog {
         let mut found = Vec::new();
         for (index, font) in (0..MAX_FACES_IN_FILE).zip(file.fonts()) {
             let font = font.map_err(|error| not_a_font(error.to_string()))?;
-            let mut entry = Entry::describe(&font, Source::Data(data.clone()), index)
+            let mut entry = guarded(|| Entry::describe(&font, Source::Data(data.clone()), index))
                 .ok_or_else(|| not_a_font("it has no glyphs or no names".to_owned()))?;
             entry.families.push(key(alias));
             found.push(entry);
@@ -170,7 +170,9 @@ impl Entry {
 
     /// Whether the font has a glyph for the character.
     pub fn covers(&self, character: char) -> bool {
-        let coverage = self.coverage.get_or_init(|| self.read_coverage().unwrap_or_default());
+        let coverage = self
+            .coverage
+            .get_or_init(|| guarded(|| self.read_coverage()).unwrap_or_default());
         let code = u32::from(character);
         let after = coverage.partition_point(|&(first, _)| first <= code);
         after > 0 && code <= coverage[after - 1].1
@@ -292,7 +294,7 @@ fn describe_file(path: &Path) -> Option<Vec<Entry>> {
     for (index, offset) in (0..).zip(face_offsets(&mut file)?) {
         let bytes = excerpt(&mut file, offset, &[b"head", b"name", b"OS/2", b"post", b"fvar"])?;
         let font = FontRef::new(&bytes).ok()?;
-        entries.extend(Entry::describe(&font, Source::File(path.to_owned()), index));
+        entries.extend(guarded(|| Entry::describe(&font, Source::File(path.to_owned()), index)));
     }
     Some(entries)
 }

@@ -9,7 +9,7 @@ use skrifa::{
     outline::{DrawSettings, Engine, GlyphStyles, HintingInstance, HintingOptions, OutlinePen, SmoothMode},
 };
 
-use super::catalog::Entry;
+use super::{catalog::Entry, guarded};
 
 /// Skia's slope of letters that it slants itself.
 const OBLIQUE: f32 = 0.25;
@@ -42,6 +42,10 @@ impl Face {
     /// `None` if the file cannot be read or is broken.
     pub fn load(entry: &Entry, weight: u16, italic: bool) -> Option<Self> {
         let data = entry.read()?;
+        guarded(|| Self::of(data, entry, weight, italic))
+    }
+
+    fn of(data: Arc<[u8]>, entry: &Entry, weight: u16, italic: bool) -> Option<Self> {
         let font = FontRef::from_index(&data, entry.index).ok()?;
         let (lightest, heaviest) = entry.weight;
         let weight = f32::from(weight);
@@ -89,38 +93,40 @@ impl Face {
     }
 
     pub fn has_glyph(&self, character: char) -> bool {
-        self.font()
-            .and_then(|font| font.charmap().map(character))
-            .is_some_and(|glyph| glyph.to_u32() != 0)
+        guarded(|| self.font()?.charmap().map(character)).is_some_and(|glyph| glyph.to_u32() != 0)
     }
 
     /// Draws the outline of a glyph in font units, y upwards. `false` if it has none or is broken.
     pub fn outline(&self, glyph: u16, pen: &mut impl OutlinePen) -> bool {
-        let Some(font) = self.font() else { return false };
         let settings = DrawSettings::unhinted(Size::unscaled(), LocationRef::new(&self.coords));
-        font.outline_glyphs()
-            .get(GlyphId::from(glyph))
-            .is_some_and(|outline| outline.draw(settings, pen).is_ok())
+        self.draw(glyph, settings, pen)
     }
 
     /// What `hinted` needs for glyphs of `size` px: edges are moved up and down to whole rows, and nothing sideways, as
     /// FreeType's light hinting does it. `None` for fonts that cannot be hinted.
     pub fn hinter(&self, size: f32) -> Option<HintingInstance> {
-        let font = self.font()?;
-        let outlines = font.outline_glyphs();
-        let styles = self.styles.get_or_init(|| GlyphStyles::new(&outlines));
-        let options = HintingOptions {
-            engine: Engine::Auto(Some(styles.clone())),
-            target: SmoothMode::Light.into(),
-        };
-        HintingInstance::new(&outlines, Size::new(size), LocationRef::new(&self.coords), options).ok()
+        guarded(|| {
+            let font = self.font()?;
+            let outlines = font.outline_glyphs();
+            let styles = self.styles.get_or_init(|| GlyphStyles::new(&outlines));
+            let options = HintingOptions {
+                engine: Engine::Auto(Some(styles.clone())),
+                target: SmoothMode::Light.into(),
+            };
+            HintingInstance::new(&outlines, Size::new(size), LocationRef::new(&self.coords), options).ok()
+        })
     }
 
     /// As `outline`, but in px of the hinter's size.
     pub fn hinted(&self, glyph: u16, hinter: &HintingInstance, pen: &mut impl OutlinePen) -> bool {
-        let Some(font) = self.font() else { return false };
-        font.outline_glyphs()
-            .get(GlyphId::from(glyph))
-            .is_some_and(|outline| outline.draw(DrawSettings::hinted(hinter, false), pen).is_ok())
+        self.draw(glyph, DrawSettings::hinted(hinter, false), pen)
+    }
+
+    fn draw<'a>(&self, glyph: u16, settings: DrawSettings<'a>, pen: &mut impl OutlinePen) -> bool {
+        let drawn = guarded(|| {
+            let outline = self.font()?.outline_glyphs().get(GlyphId::from(glyph))?;
+            outline.draw(settings, pen).ok()
+        });
+        drawn.is_some()
     }
 }

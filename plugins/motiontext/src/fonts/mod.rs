@@ -7,6 +7,7 @@
 mod catalog;
 mod face;
 mod fallback;
+mod guard;
 mod shape;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use std::{
 };
 
 pub use face::Face;
+pub(crate) use guard::guarded;
 
 use catalog::Catalog;
 

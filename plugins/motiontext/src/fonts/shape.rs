@@ -7,7 +7,7 @@ use unicode_bidi::{Level, ParagraphBidiInfo};
 use unicode_script::{Script as UnicodeScript, UnicodeScript as _};
 use unicode_segmentation::UnicodeSegmentation;
 
-use super::{FontId, FontStyle, Glyph, face::Face};
+use super::{FontId, FontStyle, Glyph, face::Face, guarded};
 
 /// A stretch of the text in one font and one script.
 struct Run {
@@ -115,8 +115,11 @@ fn shape_run(
     } else {
         spaced.into_iter().flatten().collect()
     };
-    let shaper = face.shaper.shaper(&font).instance(Some(&face.instance)).build();
-    let shaped = shaper.shape(buffer, ShapeOptions::new().features(&features));
+    let shaped = guarded(|| {
+        let shaper = face.shaper.shaper(&font).instance(Some(&face.instance)).build();
+        Some(shaper.shape(buffer, ShapeOptions::new().features(&features)))
+    });
+    let Some(shaped) = shaped else { return x };
 
     let scale = style.size / face.units_per_em;
     let infos = shaped.glyph_infos();

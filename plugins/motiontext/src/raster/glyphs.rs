@@ -295,18 +295,23 @@ fn stroked(path: &Path, width: f32) -> Path {
 
 /// The outline at `size` px, y downwards; `None` if there is none.
 fn outline(face: &Face, glyph: u16, size: f32, hinter: Option<Hinter<'_>>) -> Option<Path> {
-    let mut pen = Pen {
+    let pen = |scale: f32| Pen {
         path: Vec::new(),
-        scale: hinter.map_or(size / face.units_per_em, |(_, scale)| scale),
+        scale,
         slant: face.slant,
         // Letters that are made bolder grow to the right and up, not on all sides.
         shift: size * face.embolden / 2.0,
     };
-    let drawn = match hinter {
-        Some((hinter, _)) => face.hinted(glyph, hinter, &mut pen),
-        None => face.outline(glyph, &mut pen),
-    };
-    (drawn && !pen.path.is_empty()).then_some(pen.path)
+    let hinted = hinter.and_then(|(hinter, scale)| {
+        let mut pen = pen(scale);
+        face.hinted(glyph, hinter, &mut pen).then_some(pen.path)
+    });
+    // What cannot be hinted may still have an outline.
+    let path = hinted.or_else(|| {
+        let mut pen = pen(size / face.units_per_em);
+        face.outline(glyph, &mut pen).then_some(pen.path)
+    })?;
+    (!path.is_empty()).then_some(path)
 }
 
 struct Pen {

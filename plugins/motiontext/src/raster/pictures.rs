@@ -10,7 +10,7 @@ use skrifa::{
 use super::coverage::{self, Mask};
 use super::geometry::Rect;
 use super::pixels::Surface;
-use crate::fonts::{FontId, Fonts};
+use crate::fonts::{FontId, Fonts, guarded};
 use crate::image;
 use crate::scene::Image;
 use crate::transform::Transform;
@@ -93,7 +93,7 @@ fn read_emoji(fonts: &Fonts, font: FontId, glyph: u16) -> Option<Emoji> {
     let face = fonts.face(font)?;
     let font = face.font()?;
     let largest = skrifa::instance::Size::new(f32::MAX);
-    let bitmap = BitmapStrikes::new(&font).glyph_for_size(largest, GlyphId::from(glyph))?;
+    let bitmap = guarded(|| BitmapStrikes::new(&font).glyph_for_size(largest, GlyphId::from(glyph)))?;
     let BitmapData::Png(data) = bitmap.data else {
         return None;
     };

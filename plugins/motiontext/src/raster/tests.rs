@@ -193,6 +193,35 @@ fn text_stands_on_its_base_line() {
 }
 
 #[test]
+fn a_broken_glyph_is_blank_and_does_no_harm() {
+    use skrifa::{FontRef, MetadataProvider, Tag, raw::TableProvider};
+    let mut data = include_bytes!("../../tests/fonts/sans.ttf").to_vec();
+    let font = FontRef::new(&data).unwrap();
+    let tables = font.table_directory().table_records();
+    let glyphs = tables.iter().find(|table| table.tag() == Tag::new(b"glyf")).unwrap();
+    let glyph = font.charmap().map('o').unwrap();
+    let start = font.loca(None).unwrap().get_raw(glyph.to_u32() as usize).unwrap();
+    let start = (glyphs.offset() + start) as usize;
+    // No contours, but data.
+    data[start..start + 2].fill(0);
+    let mut fonts = Fonts::new();
+    fonts.add_data("broken", data).unwrap();
+    let style = FontStyle {
+        families: vec!["broken".to_owned()],
+        size: 20.0,
+        weight: 400,
+        italic: false,
+        letter_spacing: 0.0,
+    };
+    let shown = |fonts: &mut Fonts, line: &str| {
+        let shaped = fonts.shape(line, &style);
+        draw(64, 64, vec![item(at(8.0, 40.0), text(shaped, WHITE))], fonts)
+    };
+    assert!(shown(&mut fonts, "o").tiles.is_empty());
+    assert!(!shown(&mut fonts, "z").tiles.is_empty());
+}
+
+#[test]
 fn text_at_rest_on_half_a_pixel_stands_below_it() {
     let mut fonts = fonts();
     let word = shaped(&mut fonts, "HH", 20.0);
