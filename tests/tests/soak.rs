@@ -50,6 +50,17 @@ fn memory_is_flat_over_a_hundred_thousand_frames() {
          hailoface engine=embedded inference-interval=1000 ! eventthrottle ! analysisoverlay ! fakesink name=probe",
     );
     assert!(late < early + 8 * 1024, "{early} KiB after half, {late} KiB at the end");
+    // Captions drawn a thousand times a second: letters at ever new places and sizes.
+    let captions = nunchi_tests::root().join("media/captions.json");
+    let (early, late) = soak(
+        20_000,
+        &format!(
+            "videotestsrc num-buffers=20000 pattern=black ! video/x-raw,format=I420,width=320,height=180,framerate=1000/1 ! \
+             motiontextoverlay location=\"{}\" ! fakesink name=probe",
+            captions.display()
+        ),
+    );
+    assert!(late < early + 8 * 1024, "{early} KiB after half, {late} KiB at the end");
     let portrait = nunchi_tests::root().join("tests/media/astronaut.png");
     let (early, late) = soak(
         3_000,

@@ -5,7 +5,14 @@ use nunchi_tests::{gst, root, run};
 use std::time::Duration;
 
 const BOUND: Duration = Duration::from_secs(120);
-const ELEMENTS: [&str; 4] = ["hailoface", "eventthrottle", "xmllogsink", "analysisoverlay"];
+const ELEMENTS: [&str; 6] = [
+    "hailoface",
+    "hailopose",
+    "eventthrottle",
+    "xmllogsink",
+    "analysisoverlay",
+    "motiontextoverlay",
+];
 
 #[test]
 fn inspect_lists_every_element() {
@@ -83,7 +90,9 @@ fn nothing_leaks() {
         .env("GST_DEBUG_NO_COLOR", "1");
     command.args(["filesrc"]).arg(format!("location={}", clip.display()));
     let rest = "! decodebin ! hailoface inference-interval=5 ! eventthrottle ! tee name=t \
-                t. ! queue ! analysisoverlay ! fakesink t. ! queue ! xmllogsink location=f_log.xml";
+                t. ! queue ! analysisoverlay ! motiontextoverlay location=CAPTIONS ! fakesink t. ! queue ! xmllogsink location=f_log.xml";
+    let captions = root().join("media/captions.json");
+    let rest = rest.replace("CAPTIONS", captions.to_str().unwrap());
     let output = run(command.args(rest.split_whitespace()), BOUND);
     assert!(output.status.success(), "{}", output.stderr);
     let leaks: Vec<_> = output

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::packages::package_of;
 
 /// Elements that the shipped pipelines and docs need.
-const REQUIRED: [&str; 19] = [
+const REQUIRED: [&str; 20] = [
     "filesrc",
     "decodebin",
     "queue",
@@ -25,6 +25,7 @@ const REQUIRED: [&str; 19] = [
     "eventthrottle",
     "xmllogsink",
     "analysisoverlay",
+    "motiontextoverlay",
 ];
 
 /// H.264 encoders and a decoder; one of the first group is enough.

@@ -49,7 +49,7 @@ fn take_out(element: &gst::Element) {
             .is_some_and(|t| t.presence() == gst::PadPresence::Request)
         {
             next.release_request_pad(&peer);
-            start_anew(&next);
+            start_anew(&next, element);
         }
         behind.push(next);
     }
@@ -63,14 +63,23 @@ fn take_out(element: &gst::Element) {
 }
 
 /// mp4mux writes an empty track, which no player takes, for every pad that it had since its start. A decodebin lets nothing
-/// through before it has told that there are no more pads, so a new start loses no data. Where another source is ahead, it would lose
-/// that one's for good: what feeds the muxer is told to stop, and stops. There the empty track is the lesser evil.
-fn start_anew(element: &gst::Element) {
-    if element
-        .sink_pads()
-        .iter()
-        .any(|pad| pad.sticky_event::<gst::event::Caps>(0).is_some())
-    {
+/// through before it has told that there are no more pads, so a new start loses no data. Where another source is ahead it would lose
+/// that one's for good, as what feeds the muxer is told to stop, and stops: an error, and not a file that does not play. A mixer goes on.
+fn start_anew(element: &gst::Element, missing: &gst::Element) {
+    let has_begun = |pad: &gst::Pad| pad.sticky_event::<gst::event::Caps>(0).is_some();
+    if element.sink_pads().iter().any(has_begun) {
+        let is_muxer = |factory: gst::ElementFactory| factory.has_type(gst::ElementFactoryType::MUXER);
+        if element.factory().is_some_and(is_muxer) {
+            gst::element_error!(
+                element,
+                gst::LibraryError::Settings,
+                (
+                    "the input has no stream for the branch of {}, and {} has begun with another source: let a parameter choose the branch (pieces)",
+                    missing.name(),
+                    element.name()
+                )
+            );
+        }
         return;
     }
     element.set_locked_state(true);

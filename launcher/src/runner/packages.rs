@@ -3,7 +3,9 @@
 /// The package that most likely holds the element.
 pub fn package_of(element: &str) -> Option<&'static str> {
     Some(match element {
-        "hailoface" | "hailopose" | "eventthrottle" | "xmllogsink" | "analysisoverlay" => return None,
+        "hailoface" | "hailopose" | "eventthrottle" | "xmllogsink" | "analysisoverlay" | "motiontextoverlay" => {
+            return None;
+        }
         "filesrc" | "filesink" | "fakesrc" | "fakesink" | "queue" | "queue2" | "multiqueue" | "tee" | "capsfilter"
         | "identity" | "typefind" | "valve" | "funnel" | "concat" | "input-selector" | "output-selector" => {
             "libgstreamer1.0-0"

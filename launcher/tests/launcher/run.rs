@@ -315,6 +315,22 @@ fn a_branch_for_a_stream_that_the_file_lacks_is_left_out() {
 }
 
 #[test]
+fn a_branch_cannot_be_left_out_when_its_muxer_has_begun_with_another_source() {
+    let p = Place::new();
+    // The live source has begun to fill the muxer when the file tells that it has no sound.
+    p.pipeline(
+        "filesrc location=${input} ! queue ! identity sleep-time=100000 ! decodebin name=in \
+         in. : audioconvert ! audioresample ! avenc_aac ! aacparse ! queue ! m. in. ! fakesink sync=false \
+         videotestsrc is-live=true num-buffers=45 ! x264enc tune=zerolatency speed-preset=ultrafast ! h264parse ! queue \
+         ! mp4mux name=m ! filesink location=${run_dir}/mp4/o.mp4",
+        INPUT,
+    );
+    let input = format!("input={}", clip("good.mp4").display());
+    p.nunchi(&["run", "p.yaml", &input, "--run-dir", "r", "--timeout", "60s"])
+        .fails(65, &["no stream for the branch of", "another source"]);
+}
+
+#[test]
 fn a_stream_that_must_be_there_is_missed_beside_one_that_may_lack() {
     let p = Place::new();
     p.pipeline(WITH_SOUND, INPUT);

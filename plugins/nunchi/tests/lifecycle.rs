@@ -11,9 +11,11 @@ fn a_hundred_starts_leave_nothing_behind() {
     init();
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("f_log.xml");
+    let captions = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../media/captions.json");
     let line = format!(
         "videotestsrc num-buffers=3 ! video/x-raw,format=I420,width=64,height=48 ! hailopose engine=embedded ! hailoface engine=embedded ! eventthrottle ! \
-         tee name=t ! queue ! analysisoverlay ! fakesink t. ! queue ! xmllogsink location=\"{}\"",
+         tee name=t ! queue ! analysisoverlay ! motiontextoverlay location=\"{}\" ! fakesink t. ! queue ! xmllogsink location=\"{}\"",
+        captions.display(),
         log.display()
     );
     let pipeline = parse(&line);

@@ -74,6 +74,7 @@ fn events_survive_everything_up_to_the_muxer() {
         "videoconvert ! videocrop left=8 ! videoscale ! video/x-raw,width=20,height=20 ! videoconvert ! jpegenc",
         "eventthrottle interval=0",
         "analysisoverlay",
+        "motiontextoverlay",
     ] {
         assert_events(elements);
     }
