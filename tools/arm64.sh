@@ -6,6 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/nunchi/roots
+# shellcheck source=/dev/null
 root=$cache/arm64-$(. /etc/os-release && echo "${VERSION_CODENAME:-unknown}")
 triple=aarch64-unknown-linux-gnu
 lib=$root/usr/lib/aarch64-linux-gnu

@@ -51,7 +51,7 @@ fn memory_is_flat_over_a_hundred_thousand_frames() {
     );
     assert!(late < early + 8 * 1024, "{early} KiB after half, {late} KiB at the end");
     // Captions drawn a thousand times a second: letters at ever new places and sizes.
-    let captions = nunchi_tests::root().join("media/captions.json");
+    let captions = nunchi_tests::root().join("plugins/nunchi/benches/captions/moving.json");
     let (early, late) = soak(
         20_000,
         &format!(

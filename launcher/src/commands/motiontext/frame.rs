@@ -66,7 +66,7 @@ impl FromStr for Background {
         }
         let digits = text
             .strip_prefix('#')
-            .filter(|digits| digits.len() == 6 && digits.is_ascii());
+            .filter(|digits| digits.len() == 6 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
         digits
             .and_then(|digits| u32::from_str_radix(digits, 16).ok())
             .map(|colour| {

@@ -168,7 +168,8 @@ fn after_a_flush_it_takes_scenarios_again() {
 fn there_is_one_such_pad_and_it_comes_and_goes() {
     let mut o = Overlay::new(&[], &rgb());
     let pad = o.element.request_pad_simple("scenario_sink").unwrap();
-    assert!(o.element.request_pad_simple("scenario_sink").is_none());
+    let template = pad.pad_template().unwrap();
+    assert!(o.element.request_pad(&template, None, None).is_none());
     o.element.release_request_pad(&pad);
     let feed = Feed::timed(&o);
     feed.push(&scenario("Hi"), None).unwrap();
