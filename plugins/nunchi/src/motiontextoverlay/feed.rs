@@ -84,7 +84,7 @@ impl Feed {
         *self.state() = State::default();
     }
 
-    /// Another stream begins, so that the pad may wait again after an end; not if it is flushing.
+    /// The video goes on after an end, so that the pad may wait again; not if it is flushing.
     pub fn reopen(&self) {
         let mut state = self.state();
         if state.closed == Some(gst::FlowError::Eos) {

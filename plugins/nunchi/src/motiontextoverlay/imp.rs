@@ -261,7 +261,11 @@ impl MotionTextOverlay {
                 let segment = segment.segment();
                 lock(&self.stream).segment = segment.downcast_ref::<gst::ClockTime>().cloned();
             }
-            EventView::FlushStop(_) => lock(&self.stream).segment = None,
+            EventView::FlushStop(_) => {
+                lock(&self.stream).segment = None;
+                // A seek goes on after an end.
+                self.feed.reopen();
+            }
             EventView::Eos(_) => self.feed.close(gst::FlowError::Eos),
             EventView::StreamStart(_) => self.feed.reopen(),
             _ => {}

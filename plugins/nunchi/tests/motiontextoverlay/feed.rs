@@ -165,6 +165,23 @@ fn after_a_flush_it_takes_scenarios_again() {
 }
 
 #[test]
+fn after_the_end_of_the_video_a_seek_goes_on() {
+    let mut o = Overlay::new(&[], &rgb());
+    let feed = Feed::timed(&o);
+    o.harness.push_event(gst::event::Eos::new());
+    assert_eq!(feed.push(&scenario("Hi"), None), Err(gst::FlowError::Eos));
+    for event in [
+        gst::event::FlushStart::new(),
+        gst::event::FlushStop::new(true),
+        gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()),
+    ] {
+        o.harness.push_event(event);
+    }
+    feed.push(&scenario("Hi"), None).unwrap();
+    assert!(o.is_drawn(ms(2000)));
+}
+
+#[test]
 fn there_is_one_such_pad_and_it_comes_and_goes() {
     let mut o = Overlay::new(&[], &rgb());
     let pad = o.element.request_pad_simple("scenario_sink").unwrap();
