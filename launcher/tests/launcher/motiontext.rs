@@ -360,6 +360,30 @@ fn what_is_no_video_is_said_and_nothing_stays() {
     assert!(done.code.is_some_and(|code| code != 0), "{}", done.err);
     assert!(done.err.contains("error:"), "{}", done.err);
     assert_eq!(p.read("o.mp4"), "what was there");
+    // Sound alone gets as far as the muxer.
+    gst_launch(&format!(
+        "audiotestsrc num-buffers=50 ! voaacenc ! mp4mux ! filesink location={}",
+        p.path("clip.mp4").display()
+    ));
+    p.nunchi(&[
+        "motiontext",
+        "render",
+        "a.json",
+        "o.mp4",
+        "--video",
+        "clip.mp4",
+        "--quiet",
+    ])
+    .fails(69, &["no video"]);
+    assert_eq!(p.read("o.mp4"), "what was there");
+    let left: Vec<_> = std::fs::read_dir(p.path(""))
+        .unwrap()
+        .map(|e| e.unwrap().file_name())
+        .collect();
+    assert!(
+        !left.iter().any(|name| name.to_string_lossy().contains("run-")),
+        "{left:?}"
+    );
 }
 
 /// 60 black frames of 160x90, two seconds.

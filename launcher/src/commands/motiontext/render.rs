@@ -63,8 +63,11 @@ fn render(args: MotionTextRenderArgs) -> Result<Exit, Vec<Failure>> {
         .outputs
         .iter()
         .any(|output| output.bytes.is_some_and(|bytes| bytes > 0));
+    if !has_result || summary.frames == 0 {
+        return Ok(exit);
+    }
     // What was rendered until somebody ended it, or the time was over, plays, too.
-    if !has_result || !matches!(exit, Exit::Ok | Exit::Timeout) {
+    if !matches!(exit, Exit::Ok | Exit::Timeout) {
         folder.keep();
         output::note(format_args!(
             "what was rendered so far and the logs are in {}",
