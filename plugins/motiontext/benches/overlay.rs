@@ -149,6 +149,7 @@ fn scene(fonts: &mut Fonts, width: u32, height: u32, motion: Motion, time: f64) 
                 },
                 stroke: None,
                 shadows: shadows.clone(),
+                turns_pixels: false,
             }),
         });
         x += advance;

@@ -53,6 +53,8 @@ pub struct Text {
     pub stroke: Option<Stroke>,
     /// The first is in front, all behind the fill.
     pub shadows: Vec<Shadow>,
+    /// If it is turned or slanted, its pixels are, after it was drawn upright: softer, as a browser has it for what moves on a layer of its own.
+    pub turns_pixels: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]

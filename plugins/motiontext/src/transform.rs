@@ -117,6 +117,12 @@ impl Transform {
         self.0[6] == 0.0 && self.0[7] == 0.0
     }
 
+    /// Whether lines across and down stay so, or change places.
+    pub(crate) fn is_upright(&self) -> bool {
+        let Self([a, b, _, c, d, ..]) = *self;
+        self.is_affine() && ([b, c] == [0.0; 2] || [a, d] == [0.0; 2])
+    }
+
     /// `None` behind the eye, or too far away to be of interest.
     pub(crate) fn map(&self, x: f64, y: f64) -> Option<(f64, f64)> {
         let m = &self.0;

@@ -53,13 +53,16 @@ pub(super) fn inner_half(effect: &Effect, p: f64, subject: &Subject<'_>) -> Opti
     }
     let cycle = |cycles: f64| if subject.is_preview() { p } else { (p * cycles).fract() };
     let back_and_forth = |p: f64| Ease::SineInOut.at(if p < 0.5 { 2.0 * p } else { 2.0 - 2.0 * p });
+    let moves = p > 0.0 && p < 1.0;
     Some(match effect.plugin {
         Plugin::Pulse { scale, cycles } => Look {
             scale: [1.0 + (scale - 1.0) * back_and_forth(cycle(cycles)); 2],
+            moves,
             ..Look::default()
         },
         Plugin::BobY { amplitude, cycles } => Look {
             shift: [0.0, amplitude * back_and_forth(cycle(cycles))],
+            moves,
             ..Look::default()
         },
         _ => return None,

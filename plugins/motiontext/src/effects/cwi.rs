@@ -42,6 +42,7 @@ pub(super) fn apply(effect: &Effect, p: f64, subject: &Subject<'_>, inner: &mut 
                 if u > 0.0 && u < 1.0 {
                     let e = Ease::InOut(3).at(u);
                     look.shift = [0.6 * (TAU * e).sin(), -wave * (PI * e).sin()];
+                    look.moves = true;
                 }
             }
         }

@@ -102,6 +102,8 @@ pub(crate) struct Look {
     pub(crate) color: Option<Rgba>,
     pub(crate) shadows: Option<Vec<Shadow>>,
     pub(crate) filters: Vec<Filter>,
+    /// On its way, and not where it began or came to rest.
+    pub(crate) moves: bool,
 }
 
 impl Default for Look {
@@ -116,6 +118,7 @@ impl Default for Look {
             color: None,
             shadows: None,
             filters: Vec::new(),
+            moves: false,
         }
     }
 }

@@ -9,8 +9,9 @@ const OUT: Ease = Ease::Out(3);
 /// The letters or words at progress `p`.
 pub(super) fn units(effect: &Effect, p: f64, subject: &Subject<'_>) -> Units {
     let (letters, words) = (subject.letters, subject.words);
-    let each = |count: usize, stagger: f64, tail: f64, look: &dyn Fn(usize, Time) -> Look| -> Vec<Look> {
-        let whole = count.saturating_sub(1) as f64 * stagger + tail;
+    // Each moves for some time, and shines or trembles on until its own time line ends.
+    let each = |count: usize, stagger: f64, [moves, end]: [f64; 2], look: &dyn Fn(usize, Time) -> Look| -> Vec<Look> {
+        let whole = count.saturating_sub(1) as f64 * stagger + end;
         let pace = effect.window.length() / whole;
         let time = |start: f64| Time {
             now: p * whole - start,
@@ -20,8 +21,14 @@ pub(super) fn units(effect: &Effect, p: f64, subject: &Subject<'_>) -> Units {
                 Ticks::NONE
             },
         };
-        let looks = (0..count).map(|index| look(index, time(index as f64 * stagger)));
-        looks.collect()
+        let look = |index: usize| {
+            let time = time(index as f64 * stagger);
+            Look {
+                moves: time.now > 1e-9 && time.now < moves - 1e-9,
+                ..look(index, time)
+            }
+        };
+        (0..count).map(look).collect()
     };
     let of_letters = |looks, perspective| Units::Letters {
         looks,
@@ -47,7 +54,7 @@ pub(super) fn units(effect: &Effect, p: f64, subject: &Subject<'_>) -> Units {
                 let starts = effect.window.start + effect.window.length() * (index as f64 * stagger / whole);
                 fade.letter(time, subject.shadow_at(starts), subject)
             };
-            of_letters(each(letters, stagger, length + 0.4, &look), None)
+            of_letters(each(letters, stagger, [length, length + 0.4], &look), None)
         }
         Plugin::SlideUp {
             distance,
@@ -60,7 +67,7 @@ pub(super) fn units(effect: &Effect, p: f64, subject: &Subject<'_>) -> Units {
             let tail = if settles { 1.2 * length } else { length };
             let look = |_: usize, time: Time| slide_up(time, distance, length, ease, settles, blur);
             Units::Words {
-                looks: each(words, stagger, tail, &look),
+                looks: each(words, stagger, [tail; 2], &look),
                 margin: 0.0,
                 clip: true,
             }
@@ -74,7 +81,7 @@ pub(super) fn units(effect: &Effect, p: f64, subject: &Subject<'_>) -> Units {
         } => {
             let tail = length.max(0.8 * length + 0.2);
             let look = |_: usize, time: Time| scale_pop(time, scale, length, bounce, color, subject.shadow);
-            of_letters(each(letters, stagger, tail, &look), None)
+            of_letters(each(letters, stagger, [tail; 2], &look), None)
         }
         Plugin::Elastic {
             bounce,
@@ -88,7 +95,7 @@ pub(super) fn units(effect: &Effect, p: f64, subject: &Subject<'_>) -> Units {
                 elastic(time, bounce, length, scale, overshoot, lean, subject.shadow)
             };
             Units::Words {
-                looks: each(words, stagger, 0.8 * length + 0.5, &look),
+                looks: each(words, stagger, [0.7 * length, 0.8 * length + 0.5], &look),
                 margin: 0.1,
                 clip: false,
             }
@@ -108,7 +115,7 @@ pub(super) fn units(effect: &Effect, p: f64, subject: &Subject<'_>) -> Units {
                 ];
                 rotation(time, degrees, length, axes, jitter)
             };
-            let looks = each(letters, stagger, tail, &look);
+            let looks = each(letters, stagger, [tail; 2], &look);
             Units::Letters {
                 looks,
                 perspective: Some(perspective),
@@ -133,7 +140,7 @@ pub(super) fn units(effect: &Effect, p: f64, subject: &Subject<'_>) -> Units {
                     ..magnetic(time, length, elasticity, pull, tremble)
                 }
             };
-            of_letters(each(letters, delay, tail, &look), None)
+            of_letters(each(letters, delay, [tail; 2], &look), None)
         }
         _ => Units::Whole,
     }

@@ -54,6 +54,7 @@ pub enum Paint {
         color: Rgba,
         stroke: Option<Stroke>,
         shadows: Vec<Shadow>,
+        turns_pixels: bool,
     },
     Glow {
         color: Rgba,
@@ -160,6 +161,7 @@ fn paint(paint: Paint, size: [f64; 2], matrix: &Transform, items: &mut Vec<Item>
             color,
             stroke,
             shadows,
+            turns_pixels,
         } => {
             for Line {
                 shaped, x, baseline, ..
@@ -171,6 +173,7 @@ fn paint(paint: Paint, size: [f64; 2], matrix: &Transform, items: &mut Vec<Item>
                         color,
                         stroke,
                         shadows: shadows.clone(),
+                        turns_pixels,
                     };
                     items.push(item(
                         matrix.times(&Transform::translate([x, baseline])),

@@ -371,12 +371,15 @@ impl Painter<'_> {
         if matches!(piece.kind, PieceKind::Atom { clip: true, .. }) {
             run.clip = Some([0.0; 4]);
         }
+        // A browser gives what GSAP moves a layer of its own, for as long as it moves.
+        let moves = text.inner.whole.iter().chain(look).any(|look| look.moves);
         run.text = piece.text.clone();
         run.paint = Paint::Text {
             lines,
             color,
             stroke: text.look.stroke,
             shadows: shadows.unwrap_or(&text.look.shadows).clone(),
+            turns_pixels: moves && self.is_preview(),
         };
         Some(run)
     }

@@ -38,7 +38,7 @@ const MAX_STROKE: f32 = 4096.0;
 const MAX_HINTERS: usize = 128;
 
 /// Masks that are kept are not cut.
-const EVERYWHERE: Rect = Rect {
+pub const EVERYWHERE: Rect = Rect {
     x0: -4096,
     y0: -4096,
     x1: 4096,

@@ -310,6 +310,7 @@ fn same_but_opacity(a: &Item, b: &Item) -> bool {
                 a.color == b.color
                     && a.stroke == b.stroke
                     && a.shadows == b.shadows
+                    && a.turns_pixels == b.turns_pixels
                     && (Arc::ptr_eq(&a.shaped, &b.shaped) || a.shaped == b.shaped)
             }
             (Content::Image { image: a, size: left }, Content::Image { image: b, size: right }) => {

@@ -6,7 +6,7 @@ use super::blur;
 use super::coverage::{self, Mask};
 use super::filter;
 use super::geometry::Rect;
-use super::glyphs::{Glyphs, Look, Request, luminance};
+use super::glyphs::{EVERYWHERE, Glyphs, Look, Request, luminance};
 use super::pictures::{self, Pictures};
 use super::pixels::{Mode, Surface, premultiplied};
 use crate::fonts::Fonts;
@@ -15,6 +15,8 @@ use crate::transform::Transform;
 
 /// Layers within layers.
 const MAX_DEPTH: usize = 16;
+/// Larger letters (em in px of the frame) are not turned as pixels.
+const MAX_TURNED_EM: f64 = 256.0;
 
 /// Something to lay over what is there.
 #[derive(Debug, Clone)]
@@ -194,11 +196,13 @@ impl Painter<'_> {
     fn content(&mut self, content: &Content, place: Place<'_>, depth: usize, out: &mut Vec<Piece>) {
         let Place { matrix, opacity, clip } = place;
         match content {
+            Content::Text(text) if text.turns_pixels && !matrix.is_upright() => self.turned(text, place, out),
             Content::Text(text) => self.text(text, place, out),
             Content::Box(panel) => panel_pieces(panel, place, out),
             Content::Image { image, size } => {
                 let stretch = pictures::stretch(image, *size);
-                let rect = pictures::bounds(&matrix.times(&stretch), image).intersect(clip);
+                let rect = pictures::bounds(&matrix.times(&stretch), image.width as usize, image.height as usize)
+                    .intersect(clip);
                 if let Some(mut surface) = self.surface(rect) {
                     self.pictures.draw(&mut surface, image, &matrix.times(&stretch));
                     out.push(pixels(surface, opacity));
@@ -229,6 +233,44 @@ impl Painter<'_> {
                     self.item(item, matrix, clip, depth + 1, out);
                 }
             }
+        }
+    }
+
+    /// Upright in its size first, then its pixels where they belong. What is seen in perspective or too large for that is drawn as it stands.
+    fn turned(&mut self, text: &Text, place: Place<'_>, out: &mut Vec<Piece>) {
+        let Place { matrix, opacity, clip } = place;
+        let [a, b, c, d] = [0, 3, 1, 4].map(|at| matrix.0[at]);
+        let scale = [a.hypot(b), c.hypot(d)];
+        let em = f64::from(text.shaped.size) * scale[0].max(scale[1]);
+        if !(matrix.is_affine() && em > 0.0 && em <= MAX_TURNED_EM) {
+            return self.text(text, place, out);
+        }
+        let mut pieces = Vec::new();
+        let upright = Place {
+            matrix: &Transform::scale(scale),
+            opacity: 1.0,
+            clip: &EVERYWHERE,
+        };
+        self.text(text, upright, &mut pieces);
+        let touched = pieces
+            .iter()
+            .fold(Rect::EMPTY, |all, piece| all.union(&piece.bounds()))
+            .intersect(&EVERYWHERE);
+        // Between the last pixel and nothing there is half of both.
+        let Some(mut layer) = self.surface(touched.grown(1)) else {
+            return;
+        };
+        for piece in &pieces {
+            piece.paint(&mut layer, &touched);
+        }
+        let corner = [f64::from(layer.rect.x0), f64::from(layer.rect.y0)];
+        let matrix = matrix
+            .times(&Transform::scale(scale.map(f64::recip)))
+            .times(&Transform::translate(corner));
+        let rect = pictures::bounds(&matrix, layer.rect.width(), layer.rect.height()).intersect(clip);
+        if let Some(mut surface) = self.surface(rect) {
+            pictures::turned(&mut surface, layer, &matrix);
+            out.push(pixels(surface, opacity));
         }
     }
 
@@ -316,7 +358,7 @@ impl Painter<'_> {
                         1.0,
                     ]);
                     let matrix = matrix.times(&stand).times(&place);
-                    let rect = pictures::bounds(&matrix, &image).intersect(clip);
+                    let rect = pictures::bounds(&matrix, image.width as usize, image.height as usize).intersect(clip);
                     if let Some(mut surface) = self.surface(rect) {
                         self.pictures.draw(&mut surface, &image, &matrix);
                         out.push(pixels(surface, opacity * text.color.a));

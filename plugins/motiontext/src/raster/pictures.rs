@@ -52,7 +52,8 @@ impl Pictures {
     /// Draws the image onto an empty surface.
     pub fn draw(&mut self, surface: &mut Surface, image: &Arc<Image>, matrix: &Transform) {
         let Some(mut inverse) = matrix.inverse() else { return };
-        let edge = coverage::mapped(&frame_of(image), matrix).and_then(|path| coverage::fill(&path, &surface.rect));
+        let edge = coverage::mapped(&frame_of(image.width as usize, image.height as usize), matrix)
+            .and_then(|path| coverage::fill(&path, &surface.rect));
         let Some(edge) = edge else { return };
         // In half the size again and again, until no pixel of it is passed over.
         let [a, b, c, d] = [0, 3, 1, 4].map(|at| inverse.0[at] / inverse.0[8]);
@@ -119,15 +120,30 @@ pub fn stretch(image: &Image, size: [f32; 2]) -> Transform {
     Transform([x, 0.0, 0.0, 0.0, y, 0.0, 0.0, 0.0, 1.0])
 }
 
-fn frame_of(image: &Image) -> coverage::Path {
-    coverage::rounded(0.0, 0.0, image.width as f32, image.height as f32, [[0.0; 2]; 4])
+fn frame_of(width: usize, height: usize) -> coverage::Path {
+    coverage::rounded(0.0, 0.0, width as f32, height as f32, [[0.0; 2]; 4])
 }
 
-/// What the image touches.
-pub fn bounds(matrix: &Transform, image: &Image) -> Rect {
-    coverage::mapped(&frame_of(image), matrix)
+/// What a picture of that size touches.
+pub fn bounds(matrix: &Transform, width: usize, height: usize) -> Rect {
+    coverage::mapped(&frame_of(width, height), matrix)
         .and_then(|path| coverage::bounds(&path))
         .unwrap_or(Rect::EMPTY)
+}
+
+/// Draws one surface onto another, empty one. The outermost pixels of what is drawn must be empty.
+pub fn turned(surface: &mut Surface, upright: Surface, matrix: &Transform) {
+    let Some(inverse) = matrix.inverse() else { return };
+    let everything = Mask {
+        rect: surface.rect,
+        data: vec![255; surface.rect.area()],
+    };
+    let source = Source {
+        width: upright.rect.width(),
+        height: upright.rect.height(),
+        pixels: upright.pixels,
+    };
+    sample(surface, &everything, &source, &inverse);
 }
 
 fn sample(surface: &mut Surface, edge: &Mask, source: &Source, inverse: &Transform) {

@@ -67,6 +67,7 @@ fn text(shaped: Arc<Shaped>, color: Rgba) -> Content {
         color,
         stroke: None,
         shadows: Vec::new(),
+        turns_pixels: false,
     })
 }
 
@@ -239,6 +240,52 @@ fn text_at_rest_on_half_a_pixel_stands_below_it() {
 }
 
 #[test]
+fn text_that_turns_as_pixels_is_as_much_as_text_that_turns_as_outlines() {
+    let mut fonts = fonts();
+    let shaped = shaped(&mut fonts, "Run", 40.0);
+    let drawn = |matrix: Transform, turns_pixels: bool| {
+        let content = Content::Text(Text {
+            shaped: shaped.clone(),
+            color: WHITE,
+            stroke: None,
+            shadows: Vec::new(),
+            turns_pixels,
+        });
+        let picture = draw(160, 160, vec![item(at(40.0, 60.0).times(&matrix), content)], &fonts);
+        picture.to_rgba()
+    };
+    let ink = |pixels: &[u8]| pixels.chunks(4).map(|pixel| f64::from(pixel[3])).sum::<f64>();
+    for turn in [10.0, 45.0, 200.0] {
+        let matrix = Transform::rotate(turn).times(&Transform::scale([1.3, 0.9]));
+        let (outlines, pixels) = (drawn(matrix, false), drawn(matrix, true));
+        assert_ne!(outlines, pixels, "{turn}");
+        let ratio = ink(&pixels) / ink(&outlines);
+        assert!((0.9..1.1).contains(&ratio), "{turn}: {ratio}");
+        let sharp = |pixels: &[u8]| pixels.chunks(4).filter(|pixel| pixel[3] == 255).count();
+        assert!(sharp(&pixels) < sharp(&outlines), "{turn}");
+    }
+    // What is not turned, in perspective or very large is drawn as ever.
+    let steep = Transform::turned([0.0, 40.0, 10.0], [0.0; 2], 400.0);
+    for matrix in [
+        Transform::IDENTITY,
+        Transform::rotate(90.0),
+        Transform::scale([2.0, 0.5]),
+        steep,
+        Transform::rotate(20.0).times(&Transform::scale([30.0; 2])),
+    ] {
+        assert_eq!(drawn(matrix, false), drawn(matrix, true), "{matrix:?}");
+    }
+    // All on a line, or nowhere.
+    for matrix in [
+        Transform::rotate(30.0).times(&Transform::scale([1.0, 0.0])),
+        Transform::rotate(30.0).times(&Transform::scale([0.0; 2])),
+        Transform::rotate(30.0).times(&Transform::scale([1e-300; 2])),
+    ] {
+        assert_eq!(ink(&drawn(matrix, true)), 0.0, "{matrix:?}");
+    }
+}
+
+#[test]
 fn strokes_lie_over_the_fill_and_shadows_under_it() {
     let mut fonts = fonts();
     let shaped = shaped(&mut fonts, "I", 60.0);
@@ -256,6 +303,7 @@ fn strokes_lie_over_the_fill_and_shadows_under_it() {
                 ..Rgba::default()
             },
         }],
+        turns_pixels: false,
     });
     let picture = draw(80, 80, vec![item(at(20.0, 60.0), content)], &fonts);
     let stem = (0..80).find(|x| pixel(&plain, *x, 40)[3] == 255).unwrap();
@@ -290,6 +338,7 @@ fn opacity_of_a_shadowed_text_does_not_show_the_shadow_through_it() {
                 ..Rgba::default()
             },
         }],
+        turns_pixels: false,
     });
     let half = Item {
         opacity: 0.5,
@@ -530,6 +579,7 @@ fn enormous_letters_are_cut_to_the_frame() {
             blur: f32::INFINITY,
             color: WHITE,
         }],
+        turns_pixels: false,
     });
     let picture = draw(640, 360, vec![item(at(-3000.0, 5000.0), content)], &fonts);
     assert!(is_sound(&picture));
@@ -651,6 +701,7 @@ fn any_item(words: Vec<Arc<Shaped>>) -> impl Strategy<Value = Item> {
                             ..Rgba::default()
                         },
                     }],
+                    turns_pixels: filtered,
                 }),
                 2 => Content::Box(panel(35.0, 21.0, RED)),
                 _ => Content::Layer {

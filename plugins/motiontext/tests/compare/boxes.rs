@@ -316,6 +316,7 @@ impl Comparison {
                 color,
                 stroke,
                 shadows,
+                ..
             } => {
                 self.values += 1;
                 let written = collapsed(item["text"].as_str().unwrap_or_default());

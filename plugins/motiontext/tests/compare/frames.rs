@@ -15,15 +15,8 @@ pub const ENOUGH: f64 = 0.97;
 /// Over which frames are laid to be compared: black, grey and white.
 pub const GROUNDS: [u8; 3] = [0, 128, 255];
 
-const TURNED_PIXELS: &str =
-    "where an effect in it asks for a layer, the browser draws text upright and turns its pixels";
-
 /// Frames that need not be: the beginning of their names, what they must reach over every ground instead, and why.
-const EXCEPTIONS: [(&str, f64, &str); 7] = [
-    ("c_spin_then_pulse@2.450", 0.964, TURNED_PIXELS),
-    ("c_spin_then_pulse@1.550", 0.964, TURNED_PIXELS),
-    ("c_color_bounce_spin@1.550", 0.964, TURNED_PIXELS),
-    ("c_layout_channel_dom@2.000", 0.964, TURNED_PIXELS),
+const EXCEPTIONS: [(&str, f64, &str); 3] = [
     (
         "p_flames_",
         0.71,
