@@ -8,6 +8,7 @@
 //! | [`xmllogsink`] | writes events into an XML file that is well-formed at every instant |
 //! | [`analysisoverlay`] | draws what the analysers found |
 //! | [`motiontextoverlay`] | draws animated captions that a MotionText scenario describes |
+//! | [`nvencsink`] | encodes with NVENC or the best encoder that works, and writes files that survive a crash |
 //!
 //! [`meta`] is the metadata between them.
 
@@ -18,6 +19,7 @@ pub mod hailoface;
 pub mod hailopose;
 pub mod meta;
 pub mod motiontextoverlay;
+pub mod nvencsink;
 pub mod xmllogsink;
 
 mod frame;
@@ -32,6 +34,7 @@ fn plugin_init(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
     xmllogsink::register(plugin)?;
     analysisoverlay::register(plugin)?;
     motiontextoverlay::register(plugin)?;
+    nvencsink::register(plugin)?;
     Ok(())
 }
 

@@ -13,6 +13,8 @@ use gst::{glib, prelude::*};
 mod file;
 mod imp;
 
+pub(crate) use file::numbered;
+
 /// Layout of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
 #[enum_type(name = "GstNunchiXmlLogFormat")]
