@@ -18,6 +18,7 @@ pub mod hailoface;
 pub mod hailopose;
 pub mod meta;
 pub mod motiontextoverlay;
+pub mod nvenc;
 pub mod xmllogsink;
 
 mod frame;

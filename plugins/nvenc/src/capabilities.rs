@@ -57,7 +57,32 @@ pub fn gpus() -> Result<Vec<Gpu>, Error> {
     Ok(gpus.collect())
 }
 
+/// What a GPU's encoder takes of a codec, found out by opening it for a moment.
+///
+/// # Errors
+/// Each reason for which this machine cannot encode it, with what helps.
+pub fn probe(device: u32, codec: Codec) -> Result<Capabilities, Error> {
+    let session = Session::open(Context::of_device(Driver::get()?, device)?)?;
+    let context = session.context();
+    let _current = context.enter()?;
+    Capabilities::offered(&session, codec)
+}
+
 impl Capabilities {
+    /// For a codec that the GPU may not have.
+    pub(crate) fn offered(session: &Session, codec: Codec) -> Result<Self, Error> {
+        let codecs = session.codecs()?;
+        if codecs.contains(&codec) {
+            return Self::of(session, codec);
+        }
+        let names: Vec<_> = codecs.iter().map(ToString::to_string).collect();
+        Err(Error::Codec {
+            gpu: session.gpu(),
+            codec,
+            offered: names.join(", "),
+        })
+    }
+
     fn all(session: &Session) -> Result<Vec<Self>, Error> {
         let context = session.context();
         let _current = context.enter()?;
@@ -68,7 +93,7 @@ impl Capabilities {
             .collect()
     }
 
-    pub(crate) fn of(session: &Session, codec: Codec) -> Result<Self, Error> {
+    fn of(session: &Session, codec: Codec) -> Result<Self, Error> {
         let ask = |which| session.capability(codec, which);
         Ok(Self {
             codec,

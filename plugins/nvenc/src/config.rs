@@ -10,6 +10,8 @@ const GOP: u32 = 60;
 const BITRATE: u32 = 4_000_000;
 /// More than any encoder takes; the GPU's own limit is asked for when it is opened.
 const MAX_SIDE: u32 = 16_384;
+/// Where latency does not matter: enough frames under way that the encoder never waits.
+const OVERLAP: usize = 2;
 /// NVENC knows no more.
 const MAX_B_FRAMES: u32 = 4;
 
@@ -203,6 +205,19 @@ impl Config {
         }
     }
 
+    /// How many frames the encoder holds back at most.
+    pub fn delay(&self) -> usize {
+        self.b_frames as usize + self.overlap()
+    }
+
+    /// Frames that are under way while the next one is uploaded.
+    pub(crate) fn overlap(&self) -> usize {
+        match self.tuning {
+            Tuning::LowLatency => 0,
+            Tuning::Quality => OVERLAP,
+        }
+    }
+
     /// What is wrong on any GPU.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let wrong = |text: String| Err(Error::Config(text));
@@ -212,7 +227,7 @@ impl Config {
                 "the size is {width}x{height}: each side must be from 2 to {MAX_SIDE}"
             ));
         }
-        if width % 2 != 0 || height % 2 != 0 {
+        if !width.is_multiple_of(2) || !height.is_multiple_of(2) {
             return wrong(format!(
                 "the size is {width}x{height}: NVENC takes even sides only; crop or scale by a pixel"
             ));

@@ -12,12 +12,10 @@ use crate::library::{Driver, Zeroed};
 use crate::session::{ENCODER_BUSY, NEED_MORE_INPUT, Session};
 use crate::settings::Settings;
 use crate::surface::{Surface, buffer_format};
-use crate::{Config, Error, RateControl, Tuning};
+use crate::{Config, Error, RateControl};
 
 /// How long an encoder that says it is busy is asked again.
 const BUSY: Duration = Duration::from_secs(2);
-/// Frames under way while the next one is uploaded, where latency does not matter: enough that the encoder never waits.
-const OVERLAP: usize = 2;
 /// Pieces of somebody else's memory that stay registered: more than a pool of frames has.
 const MAX_FOREIGN: usize = 64;
 /// More frames than any GOP structure holds back.
@@ -129,16 +127,7 @@ impl Encoder {
         let session = Session::open(context)?;
         let context = session.context();
         let _current = context.enter()?;
-        let codecs = session.codecs()?;
-        if !codecs.contains(&config.codec) {
-            let names: Vec<_> = codecs.iter().map(ToString::to_string).collect();
-            return Err(Error::Codec {
-                gpu: session.gpu(),
-                codec: config.codec,
-                offered: names.join(", "),
-            });
-        }
-        let capabilities = Capabilities::of(&session, config.codec)?;
+        let capabilities = Capabilities::offered(&session, config.codec)?;
         capabilities.check(config, &session.gpu())?;
         let mut settings = Settings::new(&session, config)?;
         settings.initialize(&session)?;
@@ -175,14 +164,7 @@ impl Encoder {
 
     /// How many frames are held back at most before the packet of the first one comes.
     pub fn delay(&self) -> usize {
-        self.config.b_frames as usize + self.overlap()
-    }
-
-    fn overlap(&self) -> usize {
-        match self.config.tuning {
-            Tuning::LowLatency => 0,
-            Tuning::Quality => OVERLAP,
-        }
+        self.config.delay()
     }
 
     /// Encodes a frame in system memory, whose planes may be used again at once.
@@ -470,7 +452,7 @@ impl Encoder {
             }
         }
         self.restart = false;
-        self.fetch(self.overlap())
+        self.fetch(self.config.overlap())
     }
 
     fn start(&mut self, source: Source, index: u64, key: bool) -> Result<Pending, Error> {

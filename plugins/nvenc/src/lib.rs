@@ -25,7 +25,7 @@ mod session;
 mod settings;
 mod surface;
 
-pub use capabilities::{Capabilities, Gpu, gpus};
+pub use capabilities::{Capabilities, Gpu, gpus, probe};
 pub use config::{Codec, Color, Config, Format, Preset, RateControl, Tuning};
 pub use encoder::{DevicePlane, Encoder, Packet, Plane};
 pub use error::Error;

@@ -183,7 +183,11 @@ impl Session {
             return Err(Status::NV_ENC_ERR_UNSUPPORTED_PARAM);
         }
         let (width, height) = self.behaviour.size;
-        if setup.width > width || setup.height > height || setup.width % 2 != 0 || setup.height % 2 != 0 {
+        if setup.width > width
+            || setup.height > height
+            || !setup.width.is_multiple_of(2)
+            || !setup.height.is_multiple_of(2)
+        {
             return self.fail(Status::NV_ENC_ERR_INVALID_PARAM, "the size is not supported");
         }
         if interval > self.behaviour.b_frames + 1 {

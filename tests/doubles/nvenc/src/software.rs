@@ -117,7 +117,7 @@ impl Software {
             .fps(gst::Fraction::new(numerator as i32, denominator as i32))
             .build()
             .map_err(|error| error.to_string())?;
-        let line = line(&self.setup);
+        let line = line(&self.setup, format);
         for factory in line
             .split([' ', '!'])
             .filter(|word| word.ends_with("enc") || word.ends_with("parse"))
@@ -138,7 +138,13 @@ fn kilobits(bitrate: u32) -> u32 {
 }
 
 /// Without delay: each frame comes out at once.
-fn line(setup: &Setup) -> String {
+fn line(setup: &Setup, format: gst_video::VideoFormat) -> String {
+    // Else the encoders would be given 4:4:4 where they take it.
+    let format = match format {
+        gst_video::VideoFormat::P01010le => "I420_10LE",
+        _ => "I420",
+    };
+    let convert = format!("videoconvert ! capsfilter caps=video/x-raw,format={format}");
     // The encoders take signed numbers.
     let gop = setup.gop.min(100_000);
     let rate = match (setup.codec, setup.rate) {
@@ -150,16 +156,16 @@ fn line(setup: &Setup) -> String {
     };
     match setup.codec {
         Codec::H264 => format!(
-            "videoconvert ! x264enc tune=zerolatency speed-preset=ultrafast threads=1 key-int-max={gop} option-string=scenecut=0 {rate} ! \
+            "{convert} ! x264enc tune=zerolatency speed-preset=ultrafast threads=1 key-int-max={gop} option-string=scenecut=0 {rate} ! \
              h264parse config-interval=-1 ! capsfilter caps=\"video/x-h264,stream-format=byte-stream,alignment=au\""
         ),
         Codec::H265 => format!(
-            "videoconvert ! x265enc tune=zerolatency speed-preset=ultrafast log-level=none key-int-max={gop} \
+            "{convert} ! x265enc tune=zerolatency speed-preset=ultrafast log-level=none key-int-max={gop} \
              option-string=scenecut=0:pools=1:frame-threads=1 {rate} ! h265parse config-interval=-1 ! \
              capsfilter caps=\"video/x-h265,stream-format=byte-stream,alignment=au\""
         ),
         Codec::Av1 => format!(
-            "videoconvert ! av1enc usage-profile=realtime cpu-used=8 lag-in-frames=0 threads=1 keyframe-max-dist={gop} {rate} ! \
+            "{convert} ! av1enc usage-profile=realtime cpu-used=8 lag-in-frames=0 threads=1 keyframe-max-dist={gop} {rate} ! \
              av1parse ! capsfilter caps=\"video/x-av1,stream-format=obu-stream,alignment=tu\""
         ),
     }
