@@ -296,6 +296,7 @@ mod tests {
 
     #[test]
     fn colours_are_told_by_the_numbers_of_the_standard() {
+        gst::init().unwrap();
         let bt709 = "bt709".parse::<gst_video::VideoColorimetry>().unwrap();
         let color = config(&info().colorimetry(&bt709).build().unwrap()).color.unwrap();
         assert_eq!((color.primaries, color.transfer, color.matrix), (1, 1, 1));
