@@ -59,9 +59,16 @@ enum Source {
     Foreign(u64),
 }
 
-struct Pending {
+/// A frame that the encoder reads.
+struct Given {
+    index: u64,
     source: Source,
     mapped: *mut c_void,
+}
+
+/// A frame under way, and the buffer for a packet, which with B frames is another frame's.
+struct Pending {
+    given: Given,
     output: *mut c_void,
 }
 
@@ -72,7 +79,7 @@ struct Foreign {
 
 /// An encoder of one stream. Frames of one size and format; for others open another one.
 ///
-/// Packets come in the order of the bitstream. With B frames, or tuned for quality, some frames are held back; see
+/// Packets come in the order of decoding, and say by their index which frame they are. With B frames, or tuned for quality, some frames are held back; see
 /// [`Encoder::delay`] and [`Encoder::flush`].
 pub struct Encoder {
     session: Session,
@@ -401,7 +408,7 @@ impl Encoder {
         let id = current.buffer_id(plane.pointer)?;
         let DevicePlane { pointer, stride } = plane;
         let held = |pending: &VecDeque<Pending>, id| {
-            let mut sources = pending.iter().map(|pending| pending.source);
+            let mut sources = pending.iter().map(|pending| pending.given.source);
             sources.any(|source| matches!(source, Source::Foreign(held) if held == id))
         };
         if let Some(at) = self.foreign.iter().position(|foreign| foreign.id == id)
@@ -507,7 +514,10 @@ impl Encoder {
             // All that was held back comes with this one.
             self.ready = self.pending.len() + 1;
         }
-        Ok(Pending { source, mapped, output })
+        Ok(Pending {
+            given: Given { index, source, mapped },
+            output,
+        })
     }
 
     /// `nvEncEncodePicture`, again for as long as the encoder is busy.
@@ -545,12 +555,21 @@ impl Encoder {
     fn fetch(&mut self, keep: usize) -> Result<Vec<Packet>, Error> {
         let mut packets = Vec::new();
         while self.ready > 0 && self.pending.len() > keep {
-            let Some(pending) = self.pending.pop_front() else { break };
+            let Some(Pending { mut given, output }) = self.pending.pop_front() else {
+                break;
+            };
             self.ready -= 1;
-            let packet = self.read(pending.output);
-            self.unmap(pending.mapped);
-            self.free_outputs.push(pending.output);
-            self.free_source(pending.source);
+            let packet = self.read(output);
+            self.free_outputs.push(output);
+            // The encoder is done with the frame of the packet; the one given first it may still read.
+            if let Ok(Packet { index, .. }) = packet
+                && index != given.index
+                && let Some(other) = self.pending.iter_mut().find(|other| other.given.index == index)
+            {
+                std::mem::swap(&mut given, &mut other.given);
+            }
+            self.unmap(given.mapped);
+            self.free_source(given.source);
             packets.push(packet?);
         }
         Ok(packets)
@@ -626,7 +645,7 @@ impl Drop for Encoder {
             let _ = self.end();
         }
         for pending in std::mem::take(&mut self.pending) {
-            self.unmap(pending.mapped);
+            self.unmap(pending.given.mapped);
         }
         let foreign = std::mem::take(&mut self.foreign)
             .into_iter()

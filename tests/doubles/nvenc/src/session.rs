@@ -312,13 +312,30 @@ impl Session {
         if held < interval && number > 0 && !frame.key {
             return Err(Status::NV_ENC_ERR_NEED_MORE_INPUT);
         }
-        self.promised = self.jobs.len();
+        self.promise();
         Ok(())
+    }
+
+    /// What was held back is encoded: first the last frame, as a P frame is, then those before it, as B frames are. Buffers
+    /// stay in the order in which they were given.
+    fn promise(&mut self) {
+        let mut group: Vec<_> = self.jobs.drain(self.promised..).collect();
+        let outputs: Vec<_> = group.iter().map(|job| job.output).collect();
+        if !group.is_empty() {
+            group.rotate_right(1);
+        }
+        self.jobs.extend(
+            group
+                .into_iter()
+                .zip(outputs)
+                .map(|(job, output)| Job { output, ..job }),
+        );
+        self.promised = self.jobs.len();
     }
 
     pub fn end(&mut self) -> Result<(), Status> {
         self.running()?;
-        self.promised = self.jobs.len();
+        self.promise();
         self.open = false;
         Ok(())
     }
