@@ -19,6 +19,7 @@ pub mod hailoface;
 pub mod hailopose;
 pub mod meta;
 pub mod motiontextoverlay;
+pub mod nvenc;
 pub mod nvencsink;
 pub mod xmllogsink;
 

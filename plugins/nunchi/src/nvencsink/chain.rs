@@ -142,7 +142,7 @@ fn fps(caps: &gst::Caps) -> f64 {
     }
 }
 
-fn lies_in_memory_of_a_device(caps: &gst::Caps) -> bool {
+pub fn lies_in_memory_of_a_device(caps: &gst::Caps) -> bool {
     caps.features(0).is_some_and(|features| {
         features.size() > 0 && !features.is_any() && !features.contains(gst::CAPS_FEATURE_MEMORY_SYSTEM_MEMORY)
     })
@@ -184,7 +184,7 @@ impl Chain {
         );
         // An MP4 that stays in fragments has no list of edits, which would take back the delay that reordering makes.
         wanted.reorder = plan.container != Container::Fmp4;
-        let encoder = make(&plan.choice.candidate.name)?;
+        let encoder = plan.choice.candidate.make(plan.codec)?;
         encoders::configure(&encoder, family, &wanted);
         let mut add = |element: &gst::Element| -> Result<(), String> {
             bin.add(element).map_err(|error| error.to_string())?;

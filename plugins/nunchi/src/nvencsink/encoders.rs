@@ -4,6 +4,7 @@ use gst::{glib, prelude::*};
 
 use super::CAT;
 use super::settings::{Codec, Preset, RateControl, Settings, Tune};
+use crate::nvenc::{self, NvEnc};
 
 /// Encoders whose properties mean the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +13,8 @@ pub enum Family {
     Nvcodec,
     /// NVENC by DeepStream's and Jetson's plugin.
     Nvv4l2,
+    /// NVENC by the driver alone, an element of our own.
+    Direct,
     Va,
     Vaapi,
     V4l2,
@@ -26,7 +29,7 @@ pub enum Family {
 
 impl Family {
     pub fn is_nvenc(self) -> bool {
-        matches!(self, Self::Nvcodec | Self::Nvv4l2)
+        matches!(self, Self::Nvcodec | Self::Nvv4l2 | Self::Direct)
     }
 
     pub fn is_software(self) -> bool {
@@ -40,16 +43,20 @@ impl Family {
 /// An encoder that may be there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
-    /// Of its factory.
+    /// Of its factory, or `DIRECT`.
     pub name: String,
     pub family: Family,
 }
 
-const H264: [(&str, Family); 10] = [
+/// The element that uses the driver alone has no factory.
+pub const DIRECT: &str = "nvenc-direct";
+
+const H264: [(&str, Family); 11] = [
     ("nvh264enc", Family::Nvcodec),
     ("nvcudah264enc", Family::Nvcodec),
     ("nvautogpuh264enc", Family::Nvcodec),
     ("nvv4l2h264enc", Family::Nvv4l2),
+    (DIRECT, Family::Direct),
     ("vah264enc", Family::Va),
     ("vah264lpenc", Family::Va),
     ("vaapih264enc", Family::Vaapi),
@@ -57,21 +64,23 @@ const H264: [(&str, Family); 10] = [
     ("x264enc", Family::X264),
     ("openh264enc", Family::OpenH264),
 ];
-const H265: [(&str, Family); 9] = [
+const H265: [(&str, Family); 10] = [
     ("nvh265enc", Family::Nvcodec),
     ("nvcudah265enc", Family::Nvcodec),
     ("nvautogpuh265enc", Family::Nvcodec),
     ("nvv4l2h265enc", Family::Nvv4l2),
+    (DIRECT, Family::Direct),
     ("vah265enc", Family::Va),
     ("vah265lpenc", Family::Va),
     ("vaapih265enc", Family::Vaapi),
     ("v4l2h265enc", Family::V4l2),
     ("x265enc", Family::X265),
 ];
-const AV1: [(&str, Family); 5] = [
+const AV1: [(&str, Family); 6] = [
     ("nvav1enc", Family::Nvcodec),
     ("nvcudaav1enc", Family::Nvcodec),
     ("nvv4l2av1enc", Family::Nvv4l2),
+    (DIRECT, Family::Direct),
     ("vaav1enc", Family::Va),
     ("av1enc", Family::Aom),
 ];
@@ -99,6 +108,47 @@ pub fn media(codec: Codec) -> (&'static str, &'static str) {
         Codec::H265 => ("video/x-h265", "h265parse"),
         Codec::Av1 => ("video/x-av1", "av1parse"),
         Codec::Mpeg4 => ("video/mpeg", "mpeg4videoparse"),
+    }
+}
+
+impl Candidate {
+    /// The element.
+    pub fn make(&self, codec: Codec) -> Result<gst::Element, String> {
+        if self.family != Family::Direct {
+            return gst::ElementFactory::make(&self.name)
+                .build()
+                .map_err(|_| "not installed".to_owned());
+        }
+        direct_codec(codec).map(|codec| NvEnc::new(codec).upcast())
+    }
+
+    /// Caps that it takes, whatever the machine is.
+    pub fn takes(&self) -> gst::Caps {
+        if self.family == Family::Direct {
+            let class = glib::Class::<NvEnc>::from_type(NvEnc::static_type());
+            let template = class.and_then(|class| class.as_ref().pad_template("sink"));
+            return template.map_or_else(gst::Caps::new_empty, |template| template.caps().clone());
+        }
+        let mut caps = gst::Caps::new_empty();
+        if let Some(factory) = gst::ElementFactory::find(&self.name) {
+            let templates = factory.static_pad_templates();
+            for template in templates
+                .iter()
+                .filter(|template| template.direction() == gst::PadDirection::Sink)
+            {
+                caps.merge(template.caps());
+            }
+        }
+        caps
+    }
+}
+
+pub fn direct_codec(codec: Codec) -> Result<nvenc::Codec, String> {
+    match codec {
+        Codec::Auto | Codec::H264 => Ok(nvenc::Codec::H264),
+        Codec::H265 => Ok(nvenc::Codec::H265),
+        Codec::Av1 => Ok(nvenc::Codec::Av1),
+        Codec::Mpeg4 => Err("NVENC does not encode MPEG-4 part 2".to_owned()),
     }
 }
 
@@ -353,6 +403,22 @@ pub fn configure(element: &gst::Element, family: Family, wanted: &Wanted) {
                 set("quant-i-frames", &quantizer);
                 set("quant-p-frames", &quantizer);
             }
+        }
+        Family::Direct => {
+            set("gop-size", &wanted.gop);
+            set("preset", &format!("p{level}"));
+            set("tune", &(if low_latency { "low-latency" } else { "quality" }));
+            set(
+                "rc-mode",
+                &(if by_quality {
+                    "constqp"
+                } else if constant {
+                    "cbr"
+                } else {
+                    "vbr"
+                }),
+            );
+            set("quality", &wanted.quality);
         }
         Family::Va => {
             set("key-int-max", &wanted.gop);

@@ -734,18 +734,9 @@ impl NvencSink {
     /// Frames in the system's memory of whatever format, and those in a device's memory that the encoder takes.
     fn accepted_video(&self) -> gst::Caps {
         let mut caps = gst::Caps::builder("video/x-raw").build();
-        let name = lock(&self.run)
-            .choice
-            .as_ref()
-            .map(|choice| choice.candidate.name.clone());
-        if let Some(factory) = name.and_then(|name| gst::ElementFactory::find(&name)) {
-            let templates = factory.static_pad_templates();
-            for template in templates
-                .iter()
-                .filter(|template| template.direction() == gst::PadDirection::Sink)
-            {
-                caps.merge(template.caps());
-            }
+        let candidate = lock(&self.run).choice.as_ref().map(|choice| choice.candidate.clone());
+        if let Some(candidate) = candidate {
+            caps.merge(candidate.takes());
         }
         caps
     }

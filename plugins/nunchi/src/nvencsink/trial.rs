@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use gst::prelude::*;
 
-use super::CAT;
 use super::encoders::{self, Candidate, Family};
 use super::settings::{Codec, Fallback, Settings};
+use super::{CAT, chain};
 
 /// A driver that has not given a frame by then hangs.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -99,7 +99,7 @@ fn works(
     failed: &mut Vec<String>,
 ) -> Option<Candidate> {
     for candidate in candidates.drain(..) {
-        match fits(&candidate, caps, codec).and_then(|()| tried(&candidate)) {
+        match fits(&candidate, caps, codec).and_then(|()| tried(&candidate, codec)) {
             Ok(()) => return Some(candidate),
             Err(error) => failed.push(format!("{}: {error}", candidate.name)),
         }
@@ -109,35 +109,40 @@ fn works(
 
 /// Whether it is there, encodes that, and takes frames of this size from this memory.
 fn fits(candidate: &Candidate, caps: &gst::Caps, codec: Codec) -> Result<(), String> {
-    let factory = gst::ElementFactory::find(&candidate.name).ok_or("not installed")?;
-    let (media, _) = encoders::media(codec);
-    if !factory.has_type(gst::ElementFactoryType::VIDEO_ENCODER) {
-        return Err("it is no encoder for video".to_owned());
+    let (width, height) = size(caps).unwrap_or((SIZE.0 as i32, SIZE.1 as i32));
+    if candidate.family == Family::Direct {
+        let able = nunchi_nvenc::probe(0, encoders::direct_codec(codec)?.into()).map_err(|error| error.to_string())?;
+        let within = |side: i32, least: u32, most: u32| (least..=most).contains(&side.unsigned_abs());
+        if !within(width, able.min_width, able.max_width) || !within(height, able.min_height, able.max_height) {
+            return Err(format!(
+                "it takes frames from {}x{} to {}x{}, not of {width}x{height}",
+                able.min_width, able.min_height, able.max_width, able.max_height
+            ));
+        }
+    } else {
+        let factory = gst::ElementFactory::find(&candidate.name).ok_or("not installed")?;
+        if !factory.has_type(gst::ElementFactoryType::VIDEO_ENCODER) {
+            return Err("it is no encoder for video".to_owned());
+        }
+        let (media, _) = encoders::media(codec);
+        if !factory.can_src_any_caps(&gst::Caps::builder(media).build()) {
+            return Err(format!("it does not encode {media}"));
+        }
     }
-    let encoded = gst::Caps::builder(media).build();
-    if !factory.can_src_any_caps(&encoded) {
-        return Err(format!("it does not encode {media}"));
-    }
-    let memory = caps.features(0).filter(|features| {
-        features.size() > 0 && !features.is_any() && !features.contains(gst::CAPS_FEATURE_MEMORY_SYSTEM_MEMORY)
-    });
+    let takes = candidate.takes();
+    let memory = caps.features(0).filter(|_| chain::lies_in_memory_of_a_device(caps));
     if let Some(memory) = memory
-        && !factory.can_sink_any_caps(caps)
+        && !takes.can_intersect(caps)
     {
         return Err(format!("it does not take frames in {memory}"));
     }
-    if candidate.family.is_software() {
-        return Ok(());
-    }
-    let Some((width, height)) = size(caps) else {
-        return Ok(());
-    };
+    // Software has its frames made to fit.
     let any_format = gst::Caps::builder("video/x-raw")
         .any_features()
         .field("width", width)
         .field("height", height)
         .build();
-    if factory.can_sink_any_caps(&any_format) {
+    if candidate.family.is_software() || takes.can_intersect(&any_format) {
         Ok(())
     } else {
         Err(format!("it does not take frames of {width}x{height}"))
@@ -150,20 +155,20 @@ fn size(caps: &gst::Caps) -> Option<(i32, i32)> {
 }
 
 /// What worked once works again if it is software; hardware may be taken by others meanwhile.
-fn tried(candidate: &Candidate) -> Result<(), String> {
+fn tried(candidate: &Candidate, codec: Codec) -> Result<(), String> {
     static KNOWN: LazyLock<Mutex<HashMap<String, ()>>> = LazyLock::new(Mutex::default);
     let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     if candidate.family.is_software() && known().contains_key(&candidate.name) {
         return Ok(());
     }
     let (done, result) = mpsc::channel();
-    let name = candidate.name.clone();
+    let asked = candidate.clone();
     // In a thread of its own, so that a driver that hangs does not take the pipeline with it.
     std::thread::Builder::new()
         .name("nunchi-trial".into())
         .spawn(move || {
             // Nobody listens any more if it took too long.
-            let _ = done.send(encode(&name));
+            let _ = done.send(encode(&asked, codec));
         })
         .map_err(|error| error.to_string())?;
     let result = result
@@ -175,7 +180,7 @@ fn tried(candidate: &Candidate) -> Result<(), String> {
     Ok(())
 }
 
-fn encode(name: &str) -> Result<(), String> {
+fn encode(candidate: &Candidate, codec: Codec) -> Result<(), String> {
     let make = |name: &str| {
         gst::ElementFactory::make(name)
             .build()
@@ -185,14 +190,14 @@ fn encode(name: &str) -> Result<(), String> {
     let (source, convert, encoder, sink) = (
         make("videotestsrc")?,
         make("videoconvert")?,
-        make(name)?,
+        candidate.make(codec)?,
         make("fakesink")?,
     );
     source.set_property("num-buffers", FRAMES);
     sink.set_property("async", false);
     let mut chain = vec![source.clone(), convert];
     // Its frames lie in memory of its own, where a converter of its own puts them.
-    if name.starts_with("nvv4l2") {
+    if candidate.family == Family::Nvv4l2 {
         chain.push(make("nvvideoconvert").or_else(|_| make("nvvidconv"))?);
     }
     chain.extend([encoder.clone(), sink]);

@@ -5,11 +5,14 @@ mod bad;
 mod crash;
 mod files;
 mod flow;
+mod nvenc;
 mod properties;
 mod states;
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../../../nvenc/tests/common/double.rs"]
+mod double;
 
 use common::{init, parse};
 use gst::prelude::*;
