@@ -58,7 +58,7 @@ export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS="-Lnative=$lib -Clink-ar
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER=qemu-aarch64-static QEMU_LD_PREFIX=$root
 cross=(--release --target "$triple" --no-default-features --features gst-plugin-nunchi/openvino
     --features gst-plugin-nunchi/onnxruntime)
-tests=(-p nunchi-events -p nunchi-inference -p gst-plugin-nunchi --lib --test read --test write --test analysisoverlay --test motiontextoverlay
+tests=(-p nunchi-events -p nunchi-inference -p gst-plugin-nunchi --lib --test read --test write --test analysisoverlay --test motiontextoverlay --test nvencsink
     --test eventthrottle --test metadata --test tensors --test xmllogsink)
 
 echo '[2/3] building the plugin and its tests for arm64'
@@ -75,7 +75,7 @@ tools/cargo test "${cross[@]}" "${tests[@]}" -- --skip a_real_limit_leaves_every
     --skip a_list_of_boxes --skip a_frame_without_tensors --skip unknown_shapes --skip faces_are_found
 
 export GST_PLUGIN_PATH=$CARGO_TARGET_DIR/$triple/release
-for element in hailoface hailopose eventthrottle xmllogsink analysisoverlay motiontextoverlay; do
+for element in hailoface hailopose eventthrottle xmllogsink analysisoverlay motiontextoverlay nvencsink; do
     qemu-aarch64-static "$root/usr/bin/gst-inspect-1.0" "$element" >/dev/null || missing "GStreamer does not list $element"
 done
 qemu-aarch64-static "$root/usr/bin/gst-launch-1.0" -q videotestsrc num-buffers=30 ! analysisoverlay ! eventthrottle ! \

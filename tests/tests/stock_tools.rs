@@ -5,13 +5,14 @@ use nunchi_tests::{gst, root, run};
 use std::time::Duration;
 
 const BOUND: Duration = Duration::from_secs(120);
-const ELEMENTS: [&str; 6] = [
+const ELEMENTS: [&str; 7] = [
     "hailoface",
     "hailopose",
     "eventthrottle",
     "xmllogsink",
     "analysisoverlay",
     "motiontextoverlay",
+    "nvencsink",
 ];
 
 #[test]
@@ -90,7 +91,7 @@ fn nothing_leaks() {
         .env("GST_DEBUG_NO_COLOR", "1");
     command.args(["filesrc"]).arg(format!("location={}", clip.display()));
     let rest = "! decodebin ! hailoface inference-interval=5 ! eventthrottle ! tee name=t \
-                t. ! queue ! analysisoverlay ! motiontextoverlay location=CAPTIONS ! fakesink t. ! queue ! xmllogsink location=f_log.xml";
+                t. ! queue ! analysisoverlay ! motiontextoverlay location=CAPTIONS ! nvencsink location=out.mp4 t. ! queue ! xmllogsink location=f_log.xml";
     let captions = root().join("media/captions.json");
     let rest = rest.replace("CAPTIONS", captions.to_str().unwrap());
     let output = run(command.args(rest.split_whitespace()), BOUND);

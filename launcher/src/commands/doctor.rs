@@ -226,6 +226,11 @@ fn text(facts: &Facts, devices: &[Device], fonts: &FontFacts, missing: &[String]
             (e.available, e.name.clone(), about.trim().to_owned())
         });
         section("Inference engines (one is enough; more are faster)", engines.collect());
+        let codecs = facts
+            .codecs
+            .iter()
+            .map(|c| (c.available, c.codec.clone(), c.reason.clone()));
+        section("What nvencsink encodes with", codecs.collect());
     }
     section(
         "Devices",

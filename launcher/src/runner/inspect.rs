@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::packages::package_of;
 
 /// Elements that the shipped pipelines and docs need.
-const REQUIRED: [&str; 20] = [
+const REQUIRED: [&str; 21] = [
     "filesrc",
     "decodebin",
     "queue",
@@ -26,6 +26,7 @@ const REQUIRED: [&str; 20] = [
     "xmllogsink",
     "analysisoverlay",
     "motiontextoverlay",
+    "nvencsink",
 ];
 
 /// H.264 encoders and a decoder; one of the first group is enough.
@@ -42,6 +43,9 @@ pub struct Facts {
     pub elements: Vec<ElementFact>,
     pub encoders: Vec<ElementFact>,
     pub decoders: Vec<ElementFact>,
+    /// What nvencsink encodes with, each tried for real.
+    #[serde(default)]
+    pub codecs: Vec<CodecFact>,
     pub engines: Vec<EngineFact>,
 }
 
@@ -53,6 +57,15 @@ pub struct ElementFact {
     /// Version and file of the plugin; empty for a static one.
     pub plugin: String,
     pub package: Option<String>,
+}
+
+/// A codec, and what encodes it here.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct CodecFact {
+    pub codec: String,
+    pub available: bool,
+    /// Which encoder, and why not those before it; or why none.
+    pub reason: String,
 }
 
 /// An inference engine.
@@ -73,8 +86,20 @@ pub fn facts() -> Facts {
         elements: REQUIRED.map(element).into(),
         encoders: ENCODERS.map(element).into(),
         decoders: DECODERS.map(element).into(),
+        codecs: codecs(),
         engines: engines(),
     }
+}
+
+fn codecs() -> Vec<CodecFact> {
+    gstnunchi::nvencsink::survey()
+        .into_iter()
+        .map(|(codec, outcome)| CodecFact {
+            codec: format!("{codec:?}").to_lowercase(),
+            available: outcome.is_ok(),
+            reason: outcome.unwrap_or_else(|why| why),
+        })
+        .collect()
 }
 
 fn element(name: &str) -> ElementFact {

@@ -3,7 +3,8 @@
 /// The package that most likely holds the element.
 pub fn package_of(element: &str) -> Option<&'static str> {
     Some(match element {
-        "hailoface" | "hailopose" | "eventthrottle" | "xmllogsink" | "analysisoverlay" | "motiontextoverlay" => {
+        "hailoface" | "hailopose" | "eventthrottle" | "xmllogsink" | "analysisoverlay" | "motiontextoverlay"
+        | "nvencsink" => {
             return None;
         }
         "filesrc" | "filesink" | "fakesrc" | "fakesink" | "queue" | "queue2" | "multiqueue" | "tee" | "capsfilter"

@@ -14,8 +14,9 @@ fn a_hundred_starts_leave_nothing_behind() {
     let captions = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../media/captions.json");
     let line = format!(
         "videotestsrc num-buffers=3 ! video/x-raw,format=I420,width=64,height=48 ! hailopose engine=embedded ! hailoface engine=embedded ! eventthrottle ! \
-         tee name=t ! queue ! analysisoverlay ! motiontextoverlay location=\"{}\" ! fakesink t. ! queue ! xmllogsink location=\"{}\"",
+         tee name=t ! queue ! analysisoverlay ! motiontextoverlay location=\"{}\" ! nvencsink location=\"{}\" overwrite=true t. ! queue ! xmllogsink location=\"{}\"",
         captions.display(),
+        dir.path().join("video.mp4").display(),
         log.display()
     );
     let pipeline = parse(&line);
@@ -38,7 +39,7 @@ fn a_hundred_starts_leave_nothing_behind() {
     );
     assert_eq!(
         std::fs::read_dir(dir.path()).unwrap().count(),
-        1,
+        2,
         "no temporary file stays"
     );
 }

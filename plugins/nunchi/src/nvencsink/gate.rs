@@ -3,7 +3,7 @@
 //! What comes in leaves on one time line from zero on, whatever segments, seeks and jumps there were. A flush empties the queue and goes no
 //! further, for what is behind has been written. It has no factory.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -12,7 +12,8 @@ use gst::{glib, prelude::*, subclass::prelude::*};
 use super::CAT;
 use super::backlog::{Backlog, Bounds, Offered, Waiting};
 use super::settings::DropPolicy;
-use super::timeline::{self, Timeline};
+use super::streams::{Dropped, Host, Kind, Level, Limits, Together};
+use super::timeline::Timeline;
 
 /// How often it is looked whether there is room after all: memory and other streams do not say when they have some.
 const LOOK: Duration = Duration::from_millis(50);
@@ -23,77 +24,6 @@ const AUDIO_BYTES: usize = 32 << 20;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    Video,
-    Audio,
-}
-
-/// The element around, which knows the encoder and the file.
-pub trait Host: Send + Sync {
-    /// Frames of these caps are next: what takes them is to be linked to the source pad.
-    fn caps(&self, gate: &super::FrameGate, caps: &gst::Caps) -> Result<(), gst::FlowError>;
-    /// All of the stream was passed on, or there never was any; the end is next. `broken`: because of an error.
-    fn ending(&self, gate: &super::FrameGate, broken: bool);
-    /// What can be taken.
-    fn accepted(&self, gate: &super::FrameGate) -> gst::Caps;
-    /// The bounds and the rule as they are now.
-    fn limits(&self) -> Limits;
-    /// A frame of video is about to go to the encoder. `level`: the share of the queue that is filled.
-    fn passing(&self, level: f64);
-    /// Frames of video went for want of room.
-    fn dropped(&self, drop: Dropped);
-    /// Time went back, and the file's did not.
-    fn went_back(&self, kind: Kind, at: gst::ClockTime);
-}
-
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    pub bounds: Bounds,
-    pub policy: DropPolicy,
-    /// Memory of the process is short.
-    pub pressed: bool,
-}
-
-#[derive(Debug, Clone, Copy)]
-pub struct Dropped {
-    pub frames: usize,
-    /// The first after a time without any.
-    pub first: bool,
-    pub at: gst::ClockTime,
-    pub duration: Option<gst::ClockTime>,
-}
-
-/// What the streams of one file know of each other.
-#[derive(Default)]
-pub struct Together {
-    timeline: Mutex<timeline::Shared>,
-    levels: Mutex<Vec<Arc<Level>>>,
-}
-
-/// How much of one stream waits, for the others to see.
-#[derive(Default)]
-struct Level {
-    frames: AtomicUsize,
-    ended: AtomicBool,
-}
-
-impl Together {
-    /// As before the first frame.
-    pub fn reset(&self) {
-        *lock(&self.timeline) = timeline::Shared::default();
-    }
-
-    /// Whether another stream has nothing: then the muxer waits for it, and it may come only after more of this one.
-    fn others_starve(&self, own: &Arc<Level>) -> bool {
-        lock(&self.levels).iter().any(|level| {
-            !Arc::ptr_eq(level, own)
-                && level.frames.load(Ordering::Relaxed) == 0
-                && !level.ended.load(Ordering::Relaxed)
-        })
-    }
 }
 
 enum Item {

@@ -4,7 +4,7 @@
 //! gst-launch-1.0 -e videotestsrc num-buffers=300 ! video/x-raw,width=1280,height=720 ! nvencsink location=out.mp4
 //! ```
 //!
-//! [`imp`] is the element: a bin that puts a [`gate`] in front of each stream, where frames wait by the rules of [`backlog`] on the time
+//! [`imp`] is the element, [`recording`] what it does from start to end and [`report`] what it tells: a bin that puts a [`gate`] in front of each stream ([`streams`] says what they know of each other), where frames wait by the rules of [`backlog`] on the time
 //! line of [`timeline`], and a [`chain`] behind them, made when the size of the video is known. [`trial`] finds the encoder that works among
 //! [`encoders`], [`sound`] encodes what belongs to it, [`container`] says what goes into which file, [`output`] and [`writer`] write it, [`faststart`] puts its index in
 //! front. [`stats`] counts, [`adaptive`] spends fewer bits while frames pile up.
@@ -23,9 +23,12 @@ mod faststart;
 mod gate;
 mod imp;
 mod output;
+mod recording;
+mod report;
 mod settings;
 mod sound;
 mod stats;
+mod streams;
 mod timeline;
 mod trial;
 mod writer;
@@ -51,7 +54,7 @@ glib::wrapper! {
 }
 
 impl FrameGate {
-    fn new(kind: gate::Kind, host: Arc<dyn gate::Host>, together: Arc<gate::Together>) -> Self {
+    fn new(kind: streams::Kind, host: Arc<dyn streams::Host>, together: Arc<streams::Together>) -> Self {
         let gate: Self = glib::Object::new();
         gate.imp().init(kind, host, together);
         gate
@@ -62,6 +65,21 @@ impl FileOut {
     fn configure(&self, location: Option<&str>, overwrite: bool, faststart: bool) {
         self.imp().configure(location, overwrite, faststart);
     }
+}
+
+/// The encoder that `encoder=auto` takes on this machine for each codec, tried for real, and why; or why there is none.
+pub fn survey() -> Vec<(Codec, Result<String, String>)> {
+    let caps = gst::Caps::builder("video/x-raw")
+        .field("width", 1280)
+        .field("height", 720)
+        .build();
+    [Codec::H264, Codec::H265, Codec::Av1, Codec::Mpeg4]
+        .into_iter()
+        .map(|codec| {
+            let choice = trial::choose(&settings::Settings::default(), codec, &caps);
+            (codec, choice.map(|choice| choice.reason))
+        })
+        .collect()
 }
 
 /// Registers the element.

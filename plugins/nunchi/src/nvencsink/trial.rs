@@ -16,6 +16,7 @@ use super::{CAT, chain};
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Enough for an encoder that looks ahead to give something at the end, and larger than the least size of any NVENC.
 const FRAMES: i32 = 3;
+const ABSENT: &str = "not installed";
 const SIZE: (u32, u32) = (320, 240);
 
 /// The encoder that was chosen.
@@ -61,7 +62,7 @@ pub fn choose(settings: &Settings, codec: Codec, caps: &gst::Caps) -> Result<Cho
             fallback: false,
         });
     }
-    let tried = failed.join("; ");
+    let tried = listed(&failed);
     if settings.fallback == Fallback::Software {
         rest.retain(|candidate| candidate.family.is_software());
         if let Some(candidate) = works(&mut rest, caps, codec, &mut failed) {
@@ -84,24 +85,35 @@ pub fn choose(settings: &Settings, codec: Codec, caps: &gst::Caps) -> Result<Cho
     })
 }
 
-fn reason(candidate: &Candidate, failed: &[String]) -> String {
+fn reason(candidate: &Candidate, failed: &[(String, String)]) -> String {
     if failed.is_empty() {
         format!("{} works", candidate.name)
     } else {
-        format!("{} works; {}", candidate.name, failed.join("; "))
+        format!("{} works; {}", candidate.name, listed(failed))
     }
+}
+
+/// Why each is not possible; those that are just not there in one.
+fn listed(failed: &[(String, String)]) -> String {
+    let (absent, broken): (Vec<_>, Vec<_>) = failed.iter().partition(|(_, error)| error == ABSENT);
+    let mut parts: Vec<String> = broken.iter().map(|(name, error)| format!("{name}: {error}")).collect();
+    if !absent.is_empty() {
+        let names: Vec<&str> = absent.iter().map(|(name, _)| name.as_str()).collect();
+        parts.push(format!("{ABSENT}: {}", names.join(", ")));
+    }
+    parts.join("; ")
 }
 
 fn works(
     candidates: &mut Vec<Candidate>,
     caps: &gst::Caps,
     codec: Codec,
-    failed: &mut Vec<String>,
+    failed: &mut Vec<(String, String)>,
 ) -> Option<Candidate> {
     for candidate in candidates.drain(..) {
         match fits(&candidate, caps, codec).and_then(|()| tried(&candidate, codec)) {
             Ok(()) => return Some(candidate),
-            Err(error) => failed.push(format!("{}: {error}", candidate.name)),
+            Err(error) => failed.push((candidate.name, error)),
         }
     }
     None
@@ -120,7 +132,7 @@ fn fits(candidate: &Candidate, caps: &gst::Caps, codec: Codec) -> Result<(), Str
             ));
         }
     } else {
-        let factory = gst::ElementFactory::find(&candidate.name).ok_or("not installed")?;
+        let factory = gst::ElementFactory::find(&candidate.name).ok_or(ABSENT)?;
         if !factory.has_type(gst::ElementFactoryType::VIDEO_ENCODER) {
             return Err("it is no encoder for video".to_owned());
         }
