@@ -17,6 +17,7 @@ import sys
 import tempfile
 
 import bench_captions
+import bench_encode
 from benchlib import BODY, FACES, ROOT, ROUNDS, VENV, Table, Unmeasured, cargo_bench, decode, fps, pipeline_cost, progress, rounds, run
 
 # The release before 1.0 that is newest carries BlazePose, the newest one does not.
@@ -136,6 +137,7 @@ def measure(folder):
     for engine in ("openvino", "embedded"):
         table.attempt(f"face-file.yaml at 720p, {engine}, peak memory (largest process)", lambda: peak(engine))
     bench_captions.measure(table, folder, i420[FACES], cores[1])
+    bench_encode.measure(table, folder, i420[FACES])
     return table
 
 
@@ -174,6 +176,7 @@ def main():
         f"The first overhead row follows one face through the first {FACE_FRAMES} frames (landmarks and blendshapes, preprocessing",
         "included), the second finds one person in each frame, once in the element and once by a loop around the engine, as CPU time.",
         *bench_captions.HOW,
+        *bench_encode.HOW,
         "Frames per second depend on what else the machine does; CPU time less so.",
         "",
     ])

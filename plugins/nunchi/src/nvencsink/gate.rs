@@ -11,7 +11,7 @@ use gst::{glib, prelude::*, subclass::prelude::*};
 
 use super::CAT;
 use super::backlog::{Backlog, Bounds, Offered, Waiting};
-use super::settings::DropPolicy;
+use super::settings::{DropPolicy, MAX_BUFFERS, MAX_BUFFERS_BLOCKING};
 use super::streams::{Dropped, Host, Kind, Level, Limits, Together};
 use super::timeline::Timeline;
 
@@ -48,7 +48,7 @@ struct State {
     /// Of one frame, by the frame rate.
     duration: Option<gst::ClockTime>,
     caps: Option<gst::Caps>,
-    is_live: Option<bool>,
+    is_live: bool,
     started: bool,
     /// Passes frames on.
     open: bool,
@@ -210,7 +210,7 @@ impl FrameGate {
         self.has_come.store(false, Ordering::Relaxed);
     }
 
-    fn limits(&self, state: &mut State) -> Limits {
+    fn limits(&self, state: &State) -> Limits {
         let role = self.role();
         let mut limits = role.host.limits();
         if role.kind == Kind::Audio {
@@ -222,14 +222,16 @@ impl FrameGate {
             return limits;
         }
         if limits.policy == DropPolicy::Auto {
-            let is_live = *state.is_live.get_or_insert_with(|| {
-                let mut query = gst::query::Latency::new();
-                self.sinkpad.peer_query(&mut query) && query.result().0
-            });
-            limits.policy = if is_live {
+            limits.policy = if state.is_live {
                 DropPolicy::DropOldest
             } else {
                 DropPolicy::Block
+            };
+        }
+        if limits.bounds.buffers == 0 {
+            limits.bounds.buffers = match limits.policy {
+                DropPolicy::Block => MAX_BUFFERS_BLOCKING,
+                _ => MAX_BUFFERS,
             };
         }
         // The muxer waits for another stream, which may lie behind more of this one: the bytes alone count then.
@@ -266,7 +268,7 @@ impl FrameGate {
         let mut item = Item::Frame(buffer);
         let mut back = placed.back;
         loop {
-            let limits = self.limits(&mut state);
+            let limits = self.limits(&state);
             let pressed = limits.pressed && role.kind == Kind::Video;
             match state.backlog.offer(item, limits.policy, &limits.bounds, pressed) {
                 Offered::Taken { dropped, key_frame } => {
@@ -356,6 +358,8 @@ impl FrameGate {
                 true
             }
             gst::EventView::Caps(caps) => {
+                let mut query = gst::query::Latency::new();
+                let is_live = self.sinkpad.peer_query(&mut query) && query.result().0;
                 let mut state = lock(&self.state);
                 let rate = caps
                     .caps()
@@ -364,6 +368,7 @@ impl FrameGate {
                 state.duration = rate.filter(|rate| rate.numer() > 0).and_then(|rate| {
                     gst::ClockTime::SECOND.mul_div_round(rate.denom().try_into().ok()?, rate.numer().try_into().ok()?)
                 });
+                state.is_live = is_live;
                 self.enqueue(&mut state, event);
                 true
             }
@@ -436,7 +441,7 @@ impl FrameGate {
                     .0
                     .and_then(|caps| gst_video::VideoInfo::from_caps(&caps).ok());
                 if let (Kind::Video, Some(info)) = (self.kind(), info) {
-                    let waiting = self.role().host.limits().bounds.buffers.clamp(1, 64) as u32;
+                    let waiting = self.limits(&lock(&self.state)).bounds.buffers.clamp(1, 64) as u32;
                     allocation.add_allocation_pool(gst::BufferPool::NONE, info.size() as u32, waiting + 1, 0);
                 }
                 true
@@ -463,7 +468,7 @@ impl FrameGate {
             let (live, least, most) = upstream.result();
             let waits = {
                 let state = lock(&self.state);
-                let buffers = self.role().host.limits().bounds.buffers as u64;
+                let buffers = self.limits(&state).bounds.buffers as u64;
                 state
                     .duration
                     .filter(|_| buffers > 0)
@@ -501,7 +506,6 @@ impl FrameGate {
 
     /// Passes on what is next.
     fn work(&self) {
-        let role = self.role();
         let (item, key_frame, level) = {
             let mut state = lock(&self.state);
             loop {
@@ -527,7 +531,7 @@ impl FrameGate {
             self.level.frames.store(state.backlog.buffers(), Ordering::Relaxed);
             let is_frame = matches!(item, Item::Frame(_));
             let key_frame = is_frame && std::mem::take(&mut state.key_frame);
-            let bounds = role.host.limits().bounds;
+            let bounds = self.limits(&state).bounds;
             let level = if bounds.buffers == 0 {
                 0.0
             } else {

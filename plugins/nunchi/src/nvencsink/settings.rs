@@ -3,8 +3,10 @@
 use gst::{glib, prelude::*};
 use std::sync::LazyLock;
 
-/// Frames that may wait, and the bytes of them: the figures of the system that this replaces.
-const MAX_BUFFERS: u32 = 60;
+/// Frames that may wait before any is dropped, and the bytes of them: the figures of the system that this replaces.
+pub const MAX_BUFFERS: usize = 60;
+/// Where the source waits for the encoder, so few keep both busy.
+pub const MAX_BUFFERS_BLOCKING: usize = 6;
 const MAX_BYTES: u64 = 360_000_000;
 
 /// What the video is encoded as.
@@ -190,7 +192,7 @@ impl Default for Settings {
             size_change: SizeChange::default(),
             audio_bitrate: 128,
             drop_policy: DropPolicy::default(),
-            max_buffers: MAX_BUFFERS,
+            max_buffers: 0,
             max_bytes: MAX_BYTES,
             memory_limit: 0,
             adaptive: false,
@@ -408,7 +410,7 @@ pub fn properties() -> &'static [glib::ParamSpec] {
                 .blurb("What happens to frames when more come than can be encoded")
                 .mutable_playing()
                 .build(),
-            number("max-buffers", "Maximum buffers", "Frames that may wait for the encoder (0 = no limit)", u32::MAX, MAX_BUFFERS),
+            number("max-buffers", "Maximum buffers", "Frames that may wait for the encoder (0 = 6 where the source can wait, 60 where frames are dropped)", u32::MAX, 0),
             large("max-bytes", "Maximum bytes", "Bytes of frames that may wait for the encoder (0 = no limit)", MAX_BYTES),
             number("memory-limit", "Memory limit", "While the process has more than this resident (MB), one frame only may wait (0 = no limit)", u32::MAX, 0),
             switch("adaptive", "Adaptive", "Spend fewer bits while frames pile up, before any is dropped", false),
