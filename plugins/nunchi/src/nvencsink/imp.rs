@@ -387,7 +387,10 @@ impl ElementImpl for NvencSink {
         let _ = pad.set_active(false);
         let peer = gate.imp().srcpad().peer();
         let _ = gate.set_state(gst::State::Null);
-        let _ = obj.remove(&gate);
+        // When the bin itself goes, its children went before its pads.
+        if gate.parent().is_some() {
+            let _ = obj.remove(&gate);
+        }
         match peer {
             Some(peer) => {
                 peer.send_event(gst::event::Eos::new());

@@ -2,6 +2,11 @@
 
 use gst::ClockTime;
 
+/// Clocks jitter, and decoders give a time twice: so little back is no jump. The frame comes a moment after the last one, and those behind it
+/// stay where they are, so that picture and sound do not drift apart.
+const JITTER: ClockTime = ClockTime::from_mseconds(200);
+const MOMENT: ClockTime = ClockTime::from_useconds(1);
+
 /// What is common to all pads: a seek that flushes begins running time anew, and the file goes on where it was.
 #[derive(Debug, Default)]
 pub struct Shared {
@@ -48,6 +53,9 @@ impl Timeline {
         let follows = self.last.map(|(_, end)| end);
         let wanted = running.map(|running| shared.base.saturating_add(self.shift).saturating_add(running));
         let start = match (wanted, self.last) {
+            (Some(wanted), Some((last, _))) if wanted <= last && last.saturating_sub(wanted) <= JITTER => {
+                last.saturating_add(MOMENT)
+            }
             (Some(wanted), Some((last, end))) if wanted <= last => {
                 back = true;
                 self.shift = self.shift.saturating_add(end.saturating_sub(wanted));
@@ -97,8 +105,19 @@ mod tests {
         assert_eq!(place(&mut line, &mut shared, Some(1000)), 1000);
         assert!(line.place(&mut shared, Some(ms(0)), Some(FRAME)).back);
         assert_eq!(place(&mut line, &mut shared, Some(40)), 1080);
-        // Twice the same time is no place for two frames either.
-        assert_eq!(place(&mut line, &mut shared, Some(40)), 1120);
+    }
+
+    #[test]
+    fn a_little_back_moves_nothing_else() {
+        let (mut shared, mut line) = (Shared::default(), Timeline::default());
+        for at in [0, 40, 80] {
+            place(&mut line, &mut shared, Some(at));
+        }
+        for at in [80, 79, 40] {
+            let placed = line.place(&mut shared, Some(ms(at)), Some(FRAME));
+            assert_eq!((placed.start.mseconds(), placed.back), (80, false));
+        }
+        assert_eq!(place(&mut line, &mut shared, Some(120)), 120);
     }
 
     #[test]
