@@ -1,7 +1,7 @@
 //! `nvencsink`: encodes video on the GPU, or with the best encoder that works, and writes files that are never lost.
 //!
 //! ```sh
-//! gst-launch-1.0 -e videotestsrc num-buffers=300 ! video/x-raw,width=1280,height=720 ! nvencsink location=out.mp4
+//! gst-launch-1.0 -e videotestsrc num-buffers=300 ! video/x-raw,width=1280,height=720 ! nvencsink location=encoded.mp4
 //! ```
 //!
 //! [`imp`] is the element, [`recording`] what it does from start to end and [`report`] what it tells: a bin that puts a [`gate`] in front of each stream ([`streams`] says what they know of each other), where frames wait by the rules of [`backlog`] on the time
