@@ -114,7 +114,7 @@ impl MotionTextOverlay {
             json,
             &settings.options(),
             settings.fonts_dir.as_deref(),
-            &mut still::still,
+            &mut still::stills(),
         )?;
         self.warn(&warnings);
         Ok(Box::new(player))
@@ -389,7 +389,7 @@ impl Stream {
 fn open(settings: &Settings) -> Result<Option<(Player, Vec<Warning>)>, OpenError> {
     let options = settings.options();
     let fonts = settings.fonts_dir.as_deref();
-    let mut still = still::still;
+    let mut still = still::stills();
     Ok(match (&settings.location, &settings.scenario) {
         (Some(path), _) => Some(Player::open(path, &options, fonts, &mut still)?),
         (None, Some(json)) => Some(Player::parse(json.as_bytes(), &options, fonts, &mut still)?),
