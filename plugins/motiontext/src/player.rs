@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     error::{Error, Warning},
-    fonts::{FontError, Fonts},
+    fonts::{FontError, Fonts, MAX_BYTES as MAX_FONT_BYTES},
     image::{self, MAX_PIXELS},
     parse::{Asset, AssetKind, Options, Source},
     raster::{Picture, Raster},
@@ -57,8 +57,8 @@ pub struct Player {
     raster: Option<(Stage, Raster)>,
     /// The last picture, from when to when it is right, seconds.
     last: Option<(f64, f64, Arc<Picture>)>,
-    /// Families and characters that were told as missing.
-    told: (usize, usize),
+    /// How many families, characters and files were told as missing.
+    told: [usize; 3],
 }
 
 impl Player {
@@ -112,7 +112,7 @@ impl Player {
             fonts,
             raster: None,
             last: None,
-            told: (0, 0),
+            told: [0; 3],
         };
         Ok((player, warnings))
     }
@@ -156,22 +156,22 @@ impl Player {
         picture
     }
 
-    /// What was found missing since the last call: fonts, and characters that no font has.
+    /// What was found missing since the last call: fonts, characters that no font has, and fonts that are too much.
     pub fn missing(&mut self) -> Vec<Warning> {
         let found = self.fonts.warnings();
-        let now = (found.families.len(), found.characters.len());
+        let now = [found.families.len(), found.characters.len(), found.files.len()];
         if now == self.told {
             return Vec::new();
         }
         let mut messages = Vec::new();
-        if now.0 > self.told.0 {
+        if now[0] > self.told[0] {
             let families: Vec<&str> = found.families.iter().map(String::as_str).collect();
             messages.push(format!(
                 "no font of the family {}: another one is taken; install it or give its folder as fonts-dir",
                 families.join(", ")
             ));
         }
-        if now.1 > self.told.1 {
+        if now[1] > self.told[1] {
             let characters: Vec<String> = found
                 .characters
                 .iter()
@@ -180,6 +180,13 @@ impl Player {
             messages.push(format!(
                 "no font has {}: install one that has, or give its folder as fonts-dir",
                 characters.join(", ")
+            ));
+        }
+        if now[2] > self.told[2] {
+            let files: Vec<_> = found.files.iter().map(|file| file.display().to_string()).collect();
+            messages.push(format!(
+                "all fonts together have more than {MAX_FONT_BYTES} bytes: {} left out; use fewer fonts",
+                files.join(", ")
             ));
         }
         self.told = now;
