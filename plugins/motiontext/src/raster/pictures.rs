@@ -98,7 +98,7 @@ fn read_emoji(fonts: &Fonts, font: FontId, glyph: u16) -> Option<Emoji> {
     let BitmapData::Png(data) = bitmap.data else {
         return None;
     };
-    let image = image::decode(data).ok()?;
+    let image = image::decode(data, image::MAX_PIXELS).ok()?;
     let (ppem_x, ppem_y) = (f64::from(bitmap.ppem_x), f64::from(bitmap.ppem_y));
     if !(ppem_x > 0.0 && ppem_y > 0.0) {
         return None;

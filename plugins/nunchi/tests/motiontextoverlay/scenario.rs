@@ -305,6 +305,19 @@ fn a_video_that_is_a_list_of_addresses_fetches_nothing() {
     assert!(warnings.contains("no video file"), "{warnings}");
 }
 
+/// Opening it would wait for a writer for ever.
+#[test]
+fn a_video_that_is_a_pipe_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = std::process::Command::new("mkfifo")
+        .arg(dir.path().join("clip.mp4"))
+        .status()
+        .unwrap();
+    assert!(made.success());
+    let (drawn, warnings) = warned_of_video(dir.path(), "clip.mp4");
+    assert!(!drawn && warnings.contains("it is not a file"), "{warnings}");
+}
+
 #[test]
 fn pictures_from_elsewhere_are_refused() {
     let outside = tempfile::tempdir().unwrap();
