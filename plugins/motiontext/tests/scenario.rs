@@ -187,6 +187,23 @@ fn what_is_left_out_is_said() {
 }
 
 #[test]
+fn shadows_without_end_are_cut_with_a_warning() {
+    let with_shadows = |count| {
+        let mut root = text(json!({}));
+        root["style"] = json!({"textShadow": vec!["1px 1px red"; count].join(",")});
+        around(root)
+    };
+    assert_eq!(read(&with_shadows(32), &Options::default()).1, []);
+    let (_, warnings) = read(&with_shadows(33), &Options::default());
+    assert_eq!(warnings[0].path, "cues[0].root.style.textShadow");
+    let figures = runs(&with_shadows(20_000), &Options::default(), 2.0);
+    let Some(Paint::Text { shadows, .. }) = figures.first().map(|figure| &figure.paint) else {
+        panic!("{figures:?}")
+    };
+    assert_eq!(shadows.len(), 32);
+}
+
+#[test]
 fn a_million_warnings_are_not_kept() {
     let children: Vec<Value> = (0..5000)
         .map(|index| json!({"id": format!("n{index}"), "eType": "nothing"}))
