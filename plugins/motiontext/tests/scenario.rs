@@ -606,6 +606,74 @@ fn speakers_have_colours_of_the_scenarios_palette_in_the_document() {
 }
 
 #[test]
+fn references_within_palettes_and_fonts_are_followed() {
+    let speaking = |palette: Value, define: Value| {
+        let mut root = text(json!({}));
+        root["pluginChain"] = json!([{"name": "cwi-color", "params": {"speaker": "b"}, "timeOffset": [0, 0]}]);
+        let mut value = around(root);
+        value["speakerPalette"] = palette;
+        value["define"] = define;
+        color(&runs(&value, &document(), 3.0)[0])
+    };
+    let green = Rgba {
+        r: 0.0,
+        g: 1.0,
+        b: 0.0,
+        a: 1.0,
+    };
+    let palette = json!({"b": "define.green"});
+    assert_eq!(
+        speaking(Value::Null, json!({"green": "#00ff00", "speakerPalette": palette})),
+        green
+    );
+    assert_eq!(
+        speaking(json!("define.p"), json!({"green": "#00ff00", "p": palette})),
+        green
+    );
+
+    let mut value = around(text(json!({})));
+    value["define"] = json!({
+        "file": "mine.ttf", "direct": {"type": "font", "src": "define.file"},
+        "pack": {"fonts": [{"type": "font", "family": "Deep", "src": "deep.ttf"}]},
+    });
+    let options = Options {
+        folder: Some("/nowhere/at/all".into()),
+        ..Options::default()
+    };
+    let (scenario, warnings) = read(&value, &options);
+    assert_eq!(warnings, []);
+    let fonts: Vec<_> = scenario
+        .assets()
+        .iter()
+        .map(|asset| (&asset.kind, &asset.source))
+        .collect();
+    let of = |families: [&str; 2]| AssetKind::Font {
+        families: families.map(str::to_owned).to_vec(),
+    };
+    let file = |name: &str| Source::File(format!("/nowhere/at/all/{name}").into());
+    assert!(
+        fonts.contains(&(&of(["Deep", "fonts"]), &file("deep.ttf"))),
+        "{fonts:?}"
+    );
+    let direct = AssetKind::Font {
+        families: vec!["direct".to_owned()],
+    };
+    assert!(fonts.contains(&(&direct, &file("mine.ttf"))), "{fonts:?}");
+}
+
+#[test]
+fn fonts_without_end_are_cut_with_a_warning() {
+    let mut value = around(text(json!({})));
+    value["define"] = json!({"one": {"type": "font", "src": "a.ttf"}, "many": vec!["define.one"; 1000]});
+    let options = Options {
+        folder: Some("/nowhere/at/all".into()),
+        ..Options::default()
+    };
+    let (_, warnings) = read(&value, &options);
+    assert!(warnings[0].message.contains("more than 256 fonts"), "{warnings:?}");
+}
+
+#[test]
 fn lengths_scale_with_the_reference_height() {
     let mut root = text(json!({}));
     root["style"] = json!({"fontSize": "24px"});
