@@ -1,5 +1,5 @@
 use super::compose::Composer;
-use super::feed::Feed;
+use super::feed::{Due, Fed, Feed};
 use super::settings::{self, Settings, TimeBase};
 use super::{negotiate, paint, still};
 use gst::{glib, prelude::*, subclass::prelude::*};
@@ -54,10 +54,12 @@ struct Wanted {
     started: bool,
     /// Loaded, and to be shown from the next frame on; `Some(None)`: nothing is to be shown.
     next: Option<Option<Box<Player>>>,
+    /// What is shown came in-band, from this, and is read anew where a property changes how.
+    fed: Option<Arc<[u8]>>,
 }
 
-/// The locks are taken one at a time, but that the stream's is held while the feed is asked, and `loading` while a scenario
-/// is read, so that the last change wins. None is held while something is pushed or posted.
+/// The locks are taken one at a time, but that `loading` is held while a scenario is read and put in place, so that the last
+/// change wins. None is held while something is pushed or posted.
 pub struct MotionTextOverlay {
     sinkpad: gst::Pad,
     srcpad: gst::Pad,
@@ -76,26 +78,55 @@ impl MotionTextOverlay {
     /// Loads what the properties ask for and puts it in place for the next frame.
     fn load(&self) -> Result<(), OpenError> {
         let loading = lock(&self.loading);
-        let settings = lock(&self.wanted).settings.clone();
-        let loaded = open(&settings)?;
-        let (player, warnings) = loaded.unzip();
-        lock(&self.warnings).clear();
-        lock(&self.wanted).next = Some(player.map(Box::new));
+        let warnings = loop {
+            let (settings, fed) = {
+                let wanted = lock(&self.wanted);
+                (wanted.settings.clone(), wanted.fed.clone())
+            };
+            let loaded = match &fed {
+                Some(json) => Some(parse(json, &settings)?),
+                None => open(&settings)?,
+            };
+            let (player, warnings) = loaded.unzip();
+            let mut wanted = lock(&self.wanted);
+            // Another one may have been taken meanwhile; no more than that, as its pad waits for this to end.
+            if wanted.fed.as_ref().map(Arc::as_ptr) == fed.as_ref().map(Arc::as_ptr) {
+                wanted.next = Some(player.map(Box::new));
+                break warnings.unwrap_or_default();
+            }
+        };
+        if let Some(json) = self.feed.waiting() {
+            let settings = lock(&self.wanted).settings.clone();
+            let player = Box::new(parse(&json, &settings)?.0);
+            self.feed.exchange(Fed { player, json });
+        }
+        let before = std::mem::take(&mut *lock(&self.warnings));
+        let new = self.keep(&warnings);
         drop(loading);
-        self.warn(&warnings.unwrap_or_default());
+        if new.is_empty() && !before.is_empty() {
+            self.obj().notify("warnings");
+        }
+        self.tell(new);
         Ok(())
     }
 
     /// Keeps and reports what is shown differently than its author may think.
     fn warn(&self, new: &[Warning]) {
-        if new.is_empty() {
-            return;
-        }
+        self.tell(self.keep(new));
+    }
+
+    fn keep(&self, new: &[Warning]) -> Vec<String> {
         let new: Vec<String> = new.iter().map(ToString::to_string).collect();
         let mut warnings = lock(&self.warnings);
         let room = MAX_WARNINGS.saturating_sub(warnings.len());
         warnings.extend(new.iter().take(room).cloned());
-        drop(warnings);
+        new
+    }
+
+    fn tell(&self, new: Vec<String>) {
+        if new.is_empty() {
+            return;
+        }
         self.obj().notify("warnings");
         let mut text = new[..new.len().min(MAX_TOLD)].join("; ");
         if new.len() > MAX_TOLD {
@@ -105,19 +136,6 @@ impl MotionTextOverlay {
             .field("warnings", gst::Array::new(new))
             .build();
         gst::element_imp_warning!(self, gst::StreamError::Format, ("The scenario: {text}"), details: details);
-    }
-
-    /// A scenario from the request pad.
-    fn parse(&self, json: &[u8]) -> Result<Box<Player>, OpenError> {
-        let settings = lock(&self.wanted).settings.clone();
-        let (player, warnings) = Player::parse(
-            json,
-            &settings.options(),
-            settings.fonts_dir.as_deref(),
-            &mut still::stills(),
-        )?;
-        self.warn(&warnings);
-        Ok(Box::new(player))
     }
 
     /// Agrees with downstream on what is done with pictures.
@@ -183,23 +201,22 @@ impl MotionTextOverlay {
 
     /// The frame with what is to be seen at its time.
     fn draw(&self, mut buffer: gst::Buffer) -> Result<gst::Buffer, gst::FlowError> {
+        let running_time = lock(&self.stream).running_time(&buffer);
+        let lacks = running_time.is_some_and(|time| self.feed.lacks(time));
+        let fed = self.feed.take(running_time, lacks && !self.is_live())?;
         let (time_base, time_offset, next) = {
             let mut wanted = lock(&self.wanted);
-            (
-                wanted.settings.time_base,
-                wanted.settings.time_offset,
-                wanted.next.take(),
-            )
+            let mut next = wanted.next.take();
+            if let Some(fed) = fed {
+                wanted.fed = Some(fed.json);
+                next = Some(Some(fed.player));
+            }
+            (wanted.settings.time_base, wanted.settings.time_offset, next)
         };
         let mut guard = lock(&self.stream);
         let stream = &mut *guard;
-        let running_time = stream.running_time(&buffer);
-        let fed = self.feed.take(running_time);
         if let Some(player) = next {
             stream.player = player;
-        }
-        if fed.is_some() {
-            stream.player = fed;
         }
         let Some((info, mode)) = &stream.negotiated else {
             return Err(gst::FlowError::NotNegotiated);
@@ -242,6 +259,24 @@ impl MotionTextOverlay {
         Ok(buffer)
     }
 
+    /// Whether the video or the scenarios come at a pace of their own, so that waiting would only make frames late.
+    fn is_live(&self) -> bool {
+        let feed = self.obj().static_pad(FEED_PAD);
+        [Some(self.sinkpad.clone()), feed].into_iter().flatten().any(|pad| {
+            let mut query = gst::query::Latency::new();
+            pad.peer_query(&mut query) && query.result().0
+        })
+    }
+
+    fn src_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
+        // The scenarios first: when the video goes on after a seek, they have begun anew already.
+        if let Some(feed) = self.obj().static_pad(FEED_PAD) {
+            // Whether its source can do it does not matter to the video.
+            let _ = feed.push_event(event.clone());
+        }
+        gst::Pad::event_default(pad, Some(&*self.obj()), event)
+    }
+
     fn sink_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
         use gst::EventView;
         match event.view() {
@@ -261,8 +296,10 @@ impl MotionTextOverlay {
                 let segment = segment.segment();
                 lock(&self.stream).segment = segment.downcast_ref::<gst::ClockTime>().cloned();
             }
+            EventView::FlushStart(_) => self.feed.release_video(),
             EventView::FlushStop(_) => {
                 lock(&self.stream).segment = None;
+                self.feed.video_flushed(event.seqnum());
                 // A seek goes on after an end.
                 self.feed.reopen();
             }
@@ -320,7 +357,7 @@ impl MotionTextOverlay {
         match self.feed.due(buffer) {
             Some(due) => {
                 let json = buffer.map_readable().map_err(|_| gst::FlowError::Error)?;
-                self.feed_scenario(&json, due)?;
+                self.feed_scenario(Arc::from(&*json), due)?;
             }
             None => self.feed.append(buffer)?,
         }
@@ -328,14 +365,25 @@ impl MotionTextOverlay {
     }
 
     /// A scenario that cannot be shown costs a warning; the one before stays.
-    fn feed_scenario(&self, json: &[u8], due: Option<gst::ClockTime>) -> Result<(), gst::FlowError> {
-        match self.parse(json) {
-            Ok(player) => self.feed.offer(due, player),
+    fn feed_scenario(&self, json: Arc<[u8]>, due: Due) -> Result<(), gst::FlowError> {
+        self.feed.room(due.from)?;
+        let loading = lock(&self.loading);
+        let settings = lock(&self.wanted).settings.clone();
+        let (player, warnings) = match parse(&json, &settings) {
+            Ok(parsed) => parsed,
             Err(error) => {
+                drop(loading);
+                self.feed.reach(due.until);
                 self.refused(&error);
-                Ok(())
+                return Ok(());
             }
-        }
+        };
+        let player = Box::new(player);
+        let put = self.feed.put(due, Fed { player, json });
+        drop(loading);
+        self.warn(&warnings);
+        put?;
+        self.feed.taken(due.from)
     }
 
     fn refused(&self, error: &OpenError) {
@@ -350,14 +398,19 @@ impl MotionTextOverlay {
         use gst::EventView;
         match event.view() {
             EventView::FlushStart(_) => self.feed.close(gst::FlowError::Flushing),
-            EventView::FlushStop(_) => self.feed.open(),
-            EventView::StreamStart(_) => self.feed.reopen(),
+            EventView::FlushStop(_) => self.feed.flushed(event.seqnum()),
+            EventView::StreamStart(_) => self.feed.start_stream(),
             EventView::Segment(segment) => self.feed.set_segment(segment.segment()),
+            EventView::Gap(gap) => {
+                let (start, duration) = gap.get();
+                self.feed.gap(start, duration);
+            }
             EventView::Eos(_) => {
                 if let Some(json) = self.feed.complete() {
                     // It has no time to wait for, and a closed pad needs it no more.
-                    let _ = self.feed_scenario(&json, None);
+                    let _ = self.feed_scenario(json.into(), Due::WHOLE);
                 }
+                self.feed.reach(Due::WHOLE.until);
             }
             _ => {}
         }
@@ -389,12 +442,17 @@ impl Stream {
 fn open(settings: &Settings) -> Result<Option<(Player, Vec<Warning>)>, OpenError> {
     let options = settings.options();
     let fonts = settings.fonts_dir.as_deref();
-    let mut still = still::stills();
     Ok(match (&settings.location, &settings.scenario) {
-        (Some(path), _) => Some(Player::open(path, &options, fonts, &mut still)?),
-        (None, Some(json)) => Some(Player::parse(json.as_bytes(), &options, fonts, &mut still)?),
+        (Some(path), _) => Some(Player::open(path, &options, fonts, &mut still::stills())?),
+        (None, Some(json)) => Some(parse(json.as_bytes(), settings)?),
         (None, None) => None,
     })
+}
+
+/// A scenario without a folder of its own.
+fn parse(json: &[u8], settings: &Settings) -> Result<(Player, Vec<Warning>), OpenError> {
+    let fonts = settings.fonts_dir.as_deref();
+    Player::parse(json, &settings.options(), fonts, &mut still::stills())
 }
 
 fn stage(info: &gst_video::VideoInfo) -> Stage {
@@ -451,6 +509,9 @@ impl ObjectSubclass for MotionTextOverlay {
             })
             .build();
         let srcpad = gst::Pad::builder_from_template(&template("src"))
+            .event_function(|pad, parent, event| {
+                Self::catch_panic_pad_function(parent, || false, |this| this.src_event(pad, event))
+            })
             .query_function(|pad, parent, query| {
                 Self::catch_panic_pad_function(parent, || false, |this| this.query(pad, query))
             })
@@ -496,9 +557,16 @@ impl ObjectImpl for MotionTextOverlay {
                 _ => {}
             }
         }
+        if matches!(name, "location" | "scenario") {
+            wanted.fed = None;
+        }
+        let impatient = wanted.settings.impatient;
         drop(wanted);
+        if name == "wait-scenario" {
+            self.feed.set_impatient(impatient);
+        }
         if started
-            && !matches!(name, "time-base" | "time-offset")
+            && !matches!(name, "time-base" | "time-offset" | "wait-scenario")
             && let Err(error) = self.load()
         {
             self.refused(&error);
@@ -574,6 +642,17 @@ impl ElementImpl for MotionTextOverlay {
             })
             .iterate_internal_links_function(|_, _| gst::Iterator::from_vec(Vec::new()))
             .build();
+        let linked = |linked: bool| {
+            let this = self.downgrade();
+            move || {
+                if let Some(this) = this.upgrade() {
+                    this.feed.set_linked(linked);
+                }
+            }
+        };
+        let (link, unlink) = (linked(true), linked(false));
+        pad.connect_linked(move |_, _| link());
+        pad.connect_unlinked(move |_, _| unlink());
         pad.set_active(true).ok()?;
         obj.add_pad(&pad).ok()?;
         Some(pad)
@@ -584,13 +663,14 @@ impl ElementImpl for MotionTextOverlay {
         // It may be gone already.
         let _ = pad.set_active(false);
         let _ = self.obj().remove_pad(pad);
-        self.feed.open();
+        self.feed.set_linked(false);
+        self.feed.flushed(gst::Seqnum::next());
     }
 
     fn change_state(&self, transition: gst::StateChange) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
         match transition {
             gst::StateChange::ReadyToPaused => self.start()?,
-            gst::StateChange::PausedToReady => self.feed.close(gst::FlowError::Flushing),
+            gst::StateChange::PausedToReady => self.feed.stop(),
             _ => {}
         }
         let done = self.parent_change_state(transition);
@@ -600,6 +680,7 @@ impl ElementImpl for MotionTextOverlay {
             let mut wanted = lock(&self.wanted);
             wanted.started = false;
             wanted.next = None;
+            wanted.fed = None;
             drop(wanted);
             *lock(&self.stream) = Stream::default();
         }
@@ -611,7 +692,7 @@ impl MotionTextOverlay {
     fn start(&self) -> Result<(), gst::StateChangeError> {
         *lock(&self.stream) = Stream::default();
         lock(&self.warnings).clear();
-        self.feed.open();
+        self.feed.start();
         let mut wanted = lock(&self.wanted);
         let both = wanted.settings.location.is_some() && wanted.settings.scenario.is_some();
         wanted.started = !both;

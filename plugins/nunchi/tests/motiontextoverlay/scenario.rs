@@ -353,6 +353,7 @@ fn every_property_reads_back_what_was_set() {
         ("reference-height", "720"),
         ("time-base", "running-time"),
         ("time-offset", "-5"),
+        ("wait-scenario", "false"),
     ]);
     let text = |name| element.property_value(name).serialize().unwrap().to_string();
     assert_eq!(element.property::<String>("location"), "/a/b.json");
@@ -361,6 +362,7 @@ fn every_property_reads_back_what_was_set() {
         ["document", "start", "running-time", "-5"]
     );
     assert_eq!(element.property::<f64>("reference-height"), 720.0);
+    assert!(!element.property::<bool>("wait-scenario"));
     assert_eq!(element.property::<Option<String>>("scenario"), None);
     element.set_property("location", "");
     assert_eq!(element.property::<Option<String>>("location"), None);
