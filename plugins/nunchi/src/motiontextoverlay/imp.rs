@@ -4,6 +4,7 @@ use super::scenarios::Wanted;
 use super::settings::{self, TimeBase};
 use super::{negotiate, paint};
 use gst::{glib, prelude::*, subclass::prelude::*};
+use gst_video::VideoOverlayCompositionMeta;
 use nunchi_motiontext::{
     player::{Player, Stage},
     raster::Picture,
@@ -78,10 +79,7 @@ impl MotionTextOverlay {
             let _ = self.srcpad.push_event(gst::event::Caps::new(&overlaid));
             let mut query = gst::query::Allocation::new(Some(&overlaid), false);
             let answered = self.srcpad.peer_query(&mut query);
-            let taken = answered
-                && query
-                    .find_allocation_meta::<gst_video::VideoOverlayCompositionMeta>()
-                    .is_some();
+            let taken = answered && query.find_allocation_meta::<VideoOverlayCompositionMeta>().is_some();
             if taken || !can_blend {
                 mode = Mode::Attach;
             }
@@ -144,7 +142,11 @@ impl MotionTextOverlay {
             return Err(gst::FlowError::NotNegotiated);
         };
         if buffer.flags().contains(gst::BufferFlags::GAP) {
-            return Ok(buffer);
+            // What is attached to it would be lost, as nobody downstream lays it over.
+            if *mode != (Mode::Blend { attached: true }) || buffer.meta::<VideoOverlayCompositionMeta>().is_none() {
+                return Ok(buffer);
+            }
+            buffer.make_mut().unset_flags(gst::BufferFlags::GAP);
         }
         let time = match time_base {
             TimeBase::StreamTime => stream.stream_time(&buffer),
@@ -264,12 +266,8 @@ impl MotionTextOverlay {
         let gst::QueryViewMut::Allocation(query) = query.view_mut() else {
             return answered;
         };
-        if blends
-            && query
-                .find_allocation_meta::<gst_video::VideoOverlayCompositionMeta>()
-                .is_none()
-        {
-            query.add_allocation_meta::<gst_video::VideoOverlayCompositionMeta>(None);
+        if blends && query.find_allocation_meta::<VideoOverlayCompositionMeta>().is_none() {
+            query.add_allocation_meta::<VideoOverlayCompositionMeta>(None);
             return true;
         }
         answered
