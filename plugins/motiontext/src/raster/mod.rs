@@ -41,8 +41,8 @@ const MAX_ITEMS: usize = 16_384;
 const BUDGET_FRAMES: usize = 8;
 const BUDGET_PIXELS: usize = 8 << 20;
 /// The same for the masks of letters, which take no memory of their own but time.
-const PAINT_FRAMES: usize = 64;
-const PAINT_PIXELS: usize = 64 << 20;
+const PAINT_FRAMES: usize = 16;
+const PAINT_PIXELS: usize = 16 << 20;
 
 /// What is laid over a frame.
 #[derive(Debug, Clone, PartialEq)]
