@@ -203,7 +203,47 @@ fn a_frame_is_transparent_but_for_the_text() {
     assert_eq!((png.width, png.height()), (160, 90));
     assert_eq!((png.at(0, 0), png.at(159, 89)), ([0; 4], [0; 4]));
     assert!(png.is_lit(60, 100));
-    assert!(!p.path("o.png.part").exists());
+    let left = std::fs::read_dir(p.path("")).unwrap();
+    assert!(
+        !left
+            .map(|entry| entry.unwrap().file_name())
+            .any(|name| name.to_string_lossy().contains("part"))
+    );
+}
+
+#[test]
+fn a_file_of_ones_own_beside_the_result_is_left_alone() {
+    let p = Place::new();
+    p.write("a.json", scenario(""));
+    p.write("o.png.part", "mine");
+    let args = ["motiontext", "frame", "a.json", "o.png", "--at", "2", "--size", "64x36"];
+    p.nunchi(&args).succeeds();
+    assert_eq!(std::fs::read_to_string(p.path("o.png.part")).unwrap(), "mine");
+}
+
+#[test]
+fn a_result_never_replaces_its_own_input() {
+    let p = Place::new();
+    p.write("a.json", scenario(""));
+    std::fs::copy(SAMPLE, p.path("v.mp4")).unwrap();
+    std::fs::create_dir(p.path("d")).unwrap();
+    std::os::unix::fs::symlink("v.mp4", p.path("link.mp4")).unwrap();
+    std::os::unix::fs::symlink("a.json", p.path("link.json")).unwrap();
+    for args in [
+        vec!["render", "a.json", "v.mp4", "--video", "v.mp4"],
+        vec!["render", "a.json", "d/../v.mp4", "--video", "v.mp4"],
+        vec!["render", "a.json", "v.mp4", "--video", "link.mp4"],
+        vec!["render", "a.json", "link.mp4", "--video", "v.mp4"],
+        vec!["render", "a.json", "a.json", "--video", "v.mp4"],
+        vec!["frame", "a.json", "a.json", "--at", "1"],
+        vec!["frame", "a.json", "link.json", "--at", "1"],
+    ] {
+        let done = p.nunchi(&[&["motiontext"], &args[..]].concat());
+        assert_eq!(done.code, Some(2), "{args:?}: {}", done.err);
+        assert!(done.err.contains("its own input"), "{args:?}: {}", done.err);
+    }
+    assert_eq!(std::fs::read(p.path("v.mp4")).unwrap(), std::fs::read(SAMPLE).unwrap());
+    assert_eq!(std::fs::read_to_string(p.path("a.json")).unwrap(), scenario(""));
 }
 
 #[test]
@@ -304,9 +344,11 @@ fn senseless_arguments_are_a_wrong_command_line() {
     let mut args = vec!["motiontext", "frame", "a.json", "o.png", "--size", "8192x8192", "--at"];
     args.extend(many.iter().map(String::as_str));
     // It would take minutes to draw them first.
-    let done = p.nunchi(&args);
-    assert_eq!(done.code, Some(2), "{}", done.err);
-    assert!(done.err.contains("too many"), "{}", done.err);
+    for crop in [&[][..], &["--crop"]] {
+        let done = p.nunchi(&[&args[..], crop].concat());
+        assert_eq!(done.code, Some(2), "{}", done.err);
+        assert!(done.err.contains("too many"), "{}", done.err);
+    }
 }
 
 #[test]

@@ -12,10 +12,20 @@ const MOST_DEPTH: usize = 128;
 
 const PREFIX: &str = "define.";
 
-/// The document with every reference replaced, also those within `define` itself.
-pub(crate) fn resolve(document: Value) -> Result<Value, Error> {
+/// A document with every reference replaced.
+pub(crate) struct Resolved {
+    /// Without `define`.
+    pub(crate) document: Value,
+    pub(crate) define: Map<String, Value>,
+}
+
+/// Replaces every reference, also those within `define` itself.
+pub(crate) fn resolve(document: Value) -> Result<Resolved, Error> {
     let Value::Object(mut document) = document else {
-        return Ok(document);
+        return Ok(Resolved {
+            document,
+            define: Map::new(),
+        });
     };
     let define = match document.remove("define") {
         Some(Value::Object(define)) => define,
@@ -35,10 +45,14 @@ pub(crate) fn resolve(document: Value) -> Result<Value, Error> {
     }
     // Also what nothing refers to must make sense.
     let root = Path::Root("define");
+    let mut definitions = Map::new();
     for (key, value) in &define {
-        resolver.value(value, &root.key(key), 0)?;
+        definitions.insert(key.clone(), resolver.value(value, &root.key(key), 0)?);
     }
-    Ok(Value::Object(resolved))
+    Ok(Resolved {
+        document: Value::Object(resolved),
+        define: definitions,
+    })
 }
 
 struct Resolver<'a> {
@@ -187,7 +201,7 @@ mod tests {
     fn resolved(define: &Value, text: &str) -> Result<Value, String> {
         let document = json!({"define": define, "x": [{"y": text}]});
         resolve(document)
-            .map(|value| value["x"][0]["y"].clone())
+            .map(|resolved| resolved.document["x"][0]["y"].clone())
             .map_err(|error| error.to_string())
     }
 

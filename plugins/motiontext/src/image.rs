@@ -7,27 +7,28 @@ use zune_jpeg::JpegDecoder;
 
 use crate::scene::Image;
 
-/// Pictures with more are refused before any of their pixels is read.
+/// Pictures of scenarios have no more.
 pub const MAX_PIXELS: usize = 32 << 20;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
     #[error("it is neither PNG nor JPEG nor WebP")]
     Unknown,
-    #[error("it has {width} x {height} pixels, more than {MAX_PIXELS} in all")]
-    TooLarge { width: usize, height: usize },
+    #[error("it has {width} x {height} pixels, more than {most} in all")]
+    TooLarge { width: usize, height: usize, most: usize },
     #[error("it is broken: {0}")]
     Broken(String),
 }
 
-/// Reads a picture, whose first bytes tell its kind. Of a moving picture, the first frame.
-pub fn decode(data: &[u8]) -> Result<Image, ImageError> {
+/// Reads a picture, whose first bytes tell its kind. Of a moving picture, the first frame. One with more pixels than `most` is refused before
+/// any of them is read.
+pub fn decode(data: &[u8], most: usize) -> Result<Image, ImageError> {
     if data.starts_with(b"\x89PNG\r\n\x1a\n") {
-        png(data)
+        png(data, most)
     } else if data.starts_with(b"\xff\xd8\xff") {
-        jpeg(data)
+        jpeg(data, most)
     } else if data.len() > 12 && data.starts_with(b"RIFF") && &data[8..12] == b"WEBP" {
-        webp(data)
+        webp(data, most)
     } else {
         Err(ImageError::Unknown)
     }
@@ -38,24 +39,24 @@ fn broken(error: impl ToString) -> ImageError {
 }
 
 /// The number of pixels, if they are not too many.
-fn checked(width: usize, height: usize) -> Result<usize, ImageError> {
+fn checked(width: usize, height: usize, most: usize) -> Result<usize, ImageError> {
     width
         .checked_mul(height)
-        .filter(|pixels| *pixels <= MAX_PIXELS)
-        .ok_or(ImageError::TooLarge { width, height })
+        .filter(|pixels| *pixels <= most)
+        .ok_or(ImageError::TooLarge { width, height, most })
 }
 
-fn png(data: &[u8]) -> Result<Image, ImageError> {
+fn png(data: &[u8], most: usize) -> Result<Image, ImageError> {
     let mut decoder = png::Decoder::new_with_limits(
         Cursor::new(data),
         png::Limits {
-            bytes: MAX_PIXELS * 8 + (1 << 20),
+            bytes: most.saturating_mul(8).saturating_add(1 << 20),
         },
     );
     decoder.set_transformations(png::Transformations::normalize_to_color8() | png::Transformations::ALPHA);
     let mut reader = decoder.read_info().map_err(broken)?;
     let (width, height) = (reader.info().width, reader.info().height);
-    let count = checked(width as usize, height as usize)?;
+    let count = checked(width as usize, height as usize, most)?;
     let mut bytes = vec![0; reader.output_buffer_size().unwrap_or(0)];
     let info = reader.next_frame(&mut bytes).map_err(broken)?;
     bytes.truncate(info.buffer_size());
@@ -70,12 +71,12 @@ fn png(data: &[u8]) -> Result<Image, ImageError> {
     Ok(Image { width, height, pixels })
 }
 
-fn jpeg(data: &[u8]) -> Result<Image, ImageError> {
+fn jpeg(data: &[u8], most: usize) -> Result<Image, ImageError> {
     let options = DecoderOptions::default().jpeg_set_out_colorspace(ColorSpace::RGBA);
     let mut decoder = JpegDecoder::new_with_options(Cursor::new(data), options);
     decoder.decode_headers().map_err(|error| broken(format!("{error:?}")))?;
     let (width, height) = decoder.dimensions().ok_or_else(|| broken("it has no size"))?;
-    let count = checked(width, height)?;
+    let count = checked(width, height, most)?;
     let pixels = decoder.decode().map_err(|error| broken(format!("{error:?}")))?;
     if pixels.len() != count * 4 {
         return Err(broken("pixels are missing"));
@@ -87,11 +88,11 @@ fn jpeg(data: &[u8]) -> Result<Image, ImageError> {
     })
 }
 
-fn webp(data: &[u8]) -> Result<Image, ImageError> {
+fn webp(data: &[u8], most: usize) -> Result<Image, ImageError> {
     let mut decoder = image_webp::WebPDecoder::new(Cursor::new(data)).map_err(broken)?;
     let (width, height) = decoder.dimensions();
-    let count = checked(width as usize, height as usize)?;
-    decoder.set_memory_limit(MAX_PIXELS * 8);
+    let count = checked(width as usize, height as usize, most)?;
+    decoder.set_memory_limit(most.saturating_mul(8));
     let mut bytes = vec![0; decoder.output_buffer_size().ok_or_else(|| broken("it has no size"))?];
     decoder.read_image(&mut bytes).map_err(broken)?;
     let pixels: Vec<u8> = if decoder.has_alpha() {

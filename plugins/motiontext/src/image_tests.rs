@@ -15,7 +15,7 @@ fn pixel(image: &Image, x: usize, y: usize) -> [u8; 4] {
 #[test]
 fn every_kind_is_read_with_its_alpha() {
     for data in [PNG, WEBP] {
-        let image = decode(data).unwrap();
+        let image = decode(data, MAX_PIXELS).unwrap();
         assert_eq!((image.width, image.height), (12, 7));
         assert_eq!(pixel(&image, 3, 2), [60, 60, 128, 255]);
         assert_eq!(pixel(&image, 11, 6), [220, 180, 128, 100]);
@@ -25,18 +25,18 @@ fn every_kind_is_read_with_its_alpha() {
 #[test]
 fn kinds_without_alpha_are_opaque() {
     for data in [GREY, PALETTE, JPEG, PLAIN_WEBP] {
-        let image = decode(data).unwrap();
+        let image = decode(data, MAX_PIXELS).unwrap();
         assert_eq!(image.pixels.len(), 12 * 7 * 4);
         assert!(image.pixels.chunks_exact(4).all(|pixel| pixel[3] == 255));
     }
-    let [r, g, b, _] = pixel(&decode(JPEG).unwrap(), 6, 3);
+    let [r, g, b, _] = pixel(&decode(JPEG, MAX_PIXELS).unwrap(), 6, 3);
     assert!(r > 190 && g < 50 && b < 50, "{r} {g} {b}");
 }
 
 #[test]
 fn other_data_is_refused() {
     for data in [&b""[..], b"GIF89a", b"<svg/>", b"RIFF\0\0\0\0WAVE", b"\x89PN"] {
-        assert!(matches!(decode(data), Err(ImageError::Unknown)), "{data:?}");
+        assert!(matches!(decode(data, MAX_PIXELS), Err(ImageError::Unknown)), "{data:?}");
     }
 }
 
@@ -44,12 +44,12 @@ fn other_data_is_refused() {
 fn cut_off_and_damaged_pictures_are_errors_or_pictures_but_never_a_panic() {
     for whole in [PNG, GREY, PALETTE, JPEG, WEBP, PLAIN_WEBP] {
         for length in 0..whole.len() {
-            if let Ok(image) = decode(&whole[..length]) {
+            if let Ok(image) = decode(&whole[..length], MAX_PIXELS) {
                 assert_eq!(image.pixels.len(), 12 * 7 * 4);
             }
             let mut damaged = whole.to_vec();
             damaged[length] ^= 0x5a;
-            if let Ok(image) = decode(&damaged) {
+            if let Ok(image) = decode(&damaged, MAX_PIXELS) {
                 assert_eq!(image.pixels.len(), image.width as usize * image.height as usize * 4);
             }
         }
@@ -64,13 +64,14 @@ fn a_picture_that_says_it_is_huge_is_refused_unread() {
     // The header's checksum, so that the size is what is wrong.
     let crc = crc32(&huge[12..29]);
     huge[29..33].copy_from_slice(&crc.to_be_bytes());
-    let error = decode(&huge).unwrap_err();
+    let error = decode(&huge, MAX_PIXELS).unwrap_err();
     assert!(
         matches!(
             error,
             ImageError::TooLarge {
                 width: 60_000,
-                height: 60_000
+                height: 60_000,
+                most: MAX_PIXELS,
             }
         ),
         "{error}"

@@ -27,6 +27,7 @@ mod error;
 pub mod fonts;
 pub mod image;
 mod layout;
+mod load;
 mod model;
 mod parse;
 pub mod player;

@@ -1,17 +1,16 @@
 //! A scenario with all that it takes to show it: fonts, pictures, the raster, and what was drawn last.
 
 use std::{
-    fs::File,
-    io::{self, Read},
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use crate::{
     error::{Error, Warning},
-    fonts::{FontError, Fonts},
-    image::{self, MAX_PIXELS},
-    parse::{Asset, AssetKind, Options, Source},
+    fonts::{FontError, Fonts, MAX_BYTES as MAX_FONT_BYTES},
+    load::{self, read},
+    parse::Options,
     raster::{Picture, Raster},
     scenario::Scenario,
     scene::{Image, Transform},
@@ -19,10 +18,6 @@ use crate::{
 
 /// Scenarios are read up to here, bytes; the parser takes less and says so.
 const MAX_SCENARIO: u64 = 64 << 20;
-/// A picture or font, bytes.
-const MAX_ASSET: u64 = 64 << 20;
-/// All pictures of a scenario together, pixels.
-const MAX_PICTURES: usize = 4 * MAX_PIXELS;
 
 /// Why a scenario cannot be shown.
 #[derive(Debug, thiserror::Error)]
@@ -57,8 +52,8 @@ pub struct Player {
     raster: Option<(Stage, Raster)>,
     /// The last picture, from when to when it is right, seconds.
     last: Option<(f64, f64, Arc<Picture>)>,
-    /// Families and characters that were told as missing.
-    told: (usize, usize),
+    /// How many families, characters and files were told as missing.
+    told: [usize; 3],
 }
 
 impl Player {
@@ -102,7 +97,7 @@ impl Player {
     ) -> Result<(Self, Vec<Warning>), OpenError> {
         let (mut scenario, mut warnings) = Scenario::parse(json, options)?;
         let mut fonts = Fonts::new();
-        load(&mut scenario, &mut fonts, &mut warnings, still);
+        warnings.extend(load::load(&mut scenario, &mut fonts, still));
         if let Some(folder) = fonts_dir {
             fonts.add_folder(folder)?;
         }
@@ -112,7 +107,7 @@ impl Player {
             fonts,
             raster: None,
             last: None,
-            told: (0, 0),
+            told: [0; 3],
         };
         Ok((player, warnings))
     }
@@ -156,22 +151,22 @@ impl Player {
         picture
     }
 
-    /// What was found missing since the last call: fonts, and characters that no font has.
+    /// What was found missing since the last call: fonts, characters that no font has, and fonts that are too much.
     pub fn missing(&mut self) -> Vec<Warning> {
         let found = self.fonts.warnings();
-        let now = (found.families.len(), found.characters.len());
+        let now = [found.families.len(), found.characters.len(), found.files.len()];
         if now == self.told {
             return Vec::new();
         }
         let mut messages = Vec::new();
-        if now.0 > self.told.0 {
+        if now[0] > self.told[0] {
             let families: Vec<&str> = found.families.iter().map(String::as_str).collect();
             messages.push(format!(
                 "no font of the family {}: another one is taken; install it or give its folder as fonts-dir",
                 families.join(", ")
             ));
         }
-        if now.1 > self.told.1 {
+        if now[1] > self.told[1] {
             let characters: Vec<String> = found
                 .characters
                 .iter()
@@ -182,6 +177,13 @@ impl Player {
                 characters.join(", ")
             ));
         }
+        if now[2] > self.told[2] {
+            let files: Vec<_> = found.files.iter().map(|file| file.display().to_string()).collect();
+            messages.push(format!(
+                "all fonts together have more than {MAX_FONT_BYTES} bytes: {} left out; use fewer fonts",
+                files.join(", ")
+            ));
+        }
         self.told = now;
         let warning = |message| Warning {
             path: "fonts".to_owned(),
@@ -189,70 +191,4 @@ impl Player {
         };
         messages.into_iter().map(warning).collect()
     }
-}
-
-/// Loads the assets. What cannot be had is left out with a warning.
-fn load(scenario: &mut Scenario, fonts: &mut Fonts, warnings: &mut Vec<Warning>, still: Still<'_>) {
-    let mut pixels = 0;
-    for (index, asset) in scenario.assets().to_vec().into_iter().enumerate() {
-        if let Err(message) = load_one(index, &asset, scenario, fonts, &mut pixels, still) {
-            warnings.push(Warning {
-                path: asset.path,
-                message,
-            });
-        }
-    }
-}
-
-fn load_one(
-    index: usize,
-    asset: &Asset,
-    scenario: &mut Scenario,
-    fonts: &mut Fonts,
-    pixels: &mut usize,
-    still: Still<'_>,
-) -> Result<(), String> {
-    let file = match &asset.source {
-        Source::File(file) => file,
-        Source::Url(url) => return Err(format!("{url} is not fetched: save it beside the scenario")),
-    };
-    let cannot = |reason: String| format!("cannot show {}: {reason}", file.display());
-    let data = || read(file, MAX_ASSET).map_err(|error| cannot(error.to_string()));
-    let picture = match &asset.kind {
-        AssetKind::Font { families } => {
-            let data: Arc<[u8]> = data()?.into();
-            for family in families {
-                fonts
-                    .add_data(family, data.clone())
-                    .map_err(|error| error.to_string())?;
-            }
-            return Ok(());
-        }
-        AssetKind::Picture => image::decode(&data()?).map_err(|error| cannot(error.to_string()))?,
-        AssetKind::Video => still(file).map_err(cannot)?,
-    };
-    *pixels += picture.width as usize * picture.height as usize;
-    if *pixels > MAX_PICTURES {
-        return Err(cannot(format!(
-            "all pictures together have more than {MAX_PICTURES} pixels"
-        )));
-    }
-    scenario.set_picture(index, Arc::new(picture));
-    Ok(())
-}
-
-/// The whole file, which must be an ordinary one: pipes and devices may never end.
-fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    if !path.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"));
-    }
-    let mut data = Vec::new();
-    File::open(path)?.take(most + 1).read_to_end(&mut data)?;
-    if data.len() as u64 > most {
-        return Err(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            format!("it has more than {most} bytes"),
-        ));
-    }
-    Ok(data)
 }

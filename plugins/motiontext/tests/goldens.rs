@@ -43,7 +43,7 @@ fn draw(name: &str, profile: Profile, t: f64, (width, height): (u32, u32)) -> Im
                     fonts.add_data(family, data.clone()).unwrap();
                 }
             }
-            AssetKind::Picture => scenario.set_picture(at, image::decode(&data).unwrap().into()),
+            AssetKind::Picture => scenario.set_picture(at, image::decode(&data, image::MAX_PIXELS).unwrap().into()),
             AssetKind::Video => panic!("{name} has a video"),
         }
     }
@@ -73,7 +73,7 @@ fn check(name: &str, profile: Profile, t: f64, (width, height): (u32, u32)) {
         encoder.set_compression(png::Compression::High);
         encoder.write_header().unwrap().write_image_data(&drawn.pixels).unwrap();
     }
-    let golden = image::decode(&fs::read(&path).unwrap()).unwrap();
+    let golden = image::decode(&fs::read(&path).unwrap(), image::MAX_PIXELS).unwrap();
     assert_eq!((golden.width, golden.height), (width, height));
     assert!(golden.pixels.iter().any(|value| *value > 0), "{path:?} is empty");
     let reached = likeness(&drawn, &golden);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use nunchi_motiontext::player::Stage;
 use nunchi_motiontext::raster::Picture;
 
-use super::{failure, open};
+use super::{failure, open, spares};
 use crate::cli::MotionTextFrameArgs;
 use crate::exit::{Exit, Failure};
 use crate::output;
@@ -91,6 +91,7 @@ pub fn run(args: &MotionTextFrameArgs) -> Exit {
 }
 
 fn draw(args: &MotionTextFrameArgs) -> Result<String, Failure> {
+    spares(&args.out, &[&args.file])?;
     let (mut player, warnings) = open(&args.file, &args.options).map_err(|error| failure(&error))?;
     let (width, height) = args.size;
     let stage = Stage {
@@ -99,9 +100,8 @@ fn draw(args: &MotionTextFrameArgs) -> Result<String, Failure> {
         pixel_aspect: 1.0,
     };
     let columns = args.columns.unwrap_or(args.at.len()).clamp(1, args.at.len());
-    if !args.crop {
-        Sheet::size(args.at.len(), columns, args.size)?;
-    }
+    // Before they are drawn, as all are kept until it is known what to crop to.
+    Sheet::size(args.at.len(), columns, args.size)?;
     let life = player.scenario().lifetime();
     let times = args.at.iter().map(|moment| match (*moment, life) {
         (MomentArg::Seconds(time), _) => Ok(time),
@@ -177,7 +177,7 @@ impl Sheet {
                 Exit::Usage,
                 format!("{wide} x {tall} pixels are too many for one picture"),
             )
-            .hint("take fewer times, a smaller --size or --crop"));
+            .hint("take fewer times or a smaller --size"));
         }
         // Neither side is longer than all pixels.
         Ok((wide as u32, tall as u32))
@@ -232,18 +232,19 @@ fn lay_on(pixel: &mut [u8], background: Background, x: u32, y: u32) {
 /// Beside it and renamed, so that nobody sees half of it.
 fn write(path: &Path, sheet: &Sheet) -> Result<(), String> {
     let mut part = path.as_os_str().to_owned();
-    part.push(".part");
+    part.push(format!(".part-{}", std::process::id()));
     let part = Path::new(&part);
-    let written = encode(part, sheet).and_then(|()| std::fs::rename(part, path).map_err(|e| io_reason(&e)));
+    // Never one that was there, nor through a link.
+    let file = std::fs::File::create_new(part).map_err(|e| io_reason(&e))?;
+    let written = encode(file, sheet).and_then(|()| std::fs::rename(part, path).map_err(|e| io_reason(&e)));
     if written.is_err() {
-        // It may not be there at all.
+        // What cannot be removed does no harm.
         let _ = std::fs::remove_file(part);
     }
     written
 }
 
-fn encode(path: &Path, sheet: &Sheet) -> Result<(), String> {
-    let file = std::fs::File::create(path).map_err(|e| io_reason(&e))?;
+fn encode(file: std::fs::File, sheet: &Sheet) -> Result<(), String> {
     let mut encoder = png::Encoder::new(BufWriter::new(file), sheet.width, sheet.height);
     encoder.set_color(png::ColorType::Rgba);
     encoder.set_depth(png::BitDepth::Eight);

@@ -32,6 +32,24 @@ fn open(file: &Path, options: &MotionTextOptions) -> Result<(Player, Vec<Warning
     Player::open(file, &read, options.fonts_dir.as_deref(), still)
 }
 
+/// A result that is one of its own inputs, under whatever name, would be the last of it.
+fn spares(out: &Path, inputs: &[&Path]) -> Result<(), Failure> {
+    let Ok(real) = out.canonicalize() else {
+        // It is not there yet.
+        return Ok(());
+    };
+    for input in inputs {
+        if input.canonicalize().is_ok_and(|input| input == real) {
+            return Err(Failure::new(
+                Exit::Usage,
+                format!("{} would replace its own input {}", out.display(), input.display()),
+            )
+            .hint("give another file to write"));
+        }
+    }
+    Ok(())
+}
+
 fn failure(error: &OpenError) -> Failure {
     let exit = match error {
         OpenError::File { .. } | OpenError::Fonts(_) => Exit::NoInput,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
-use super::{failure, open};
+use super::{failure, open, spares};
 use crate::cli::{Format, MotionTextRenderArgs, RunArgs};
 use crate::commands::run;
 use crate::exit::{Exit, Failure};
@@ -24,6 +24,7 @@ pub fn run(args: MotionTextRenderArgs) -> Exit {
 }
 
 fn render(args: MotionTextRenderArgs) -> Result<Exit, Vec<Failure>> {
+    spares(&args.out, &[&args.file, &args.video]).map_err(|failure| vec![failure])?;
     // What is wrong with it is better told before a pipeline is started.
     open(&args.file, &args.options).map_err(|error| vec![failure(&error)])?;
     let folder = Folder::beside(&args.out).map_err(|failure| vec![failure])?;

@@ -11,7 +11,7 @@ use nunchi_motiontext::{
 };
 
 fuzz_target!(|bytes: &[u8]| {
-    let Ok(picture) = image::decode(bytes) else { return };
+    let Ok(picture) = image::decode(bytes, image::MAX_PIXELS) else { return };
     assert_eq!(picture.pixels.len(), picture.width as usize * picture.height as usize * 4);
     let item = Item {
         transform: Transform([0.8, -0.6, 20.0, 0.6, 0.8, 5.0, 0.0, 0.0, 1.0]),

@@ -3,6 +3,7 @@
 use std::{
     cell::OnceCell,
     cmp::Ordering,
+    collections::{HashMap, HashSet},
     fs::{self, File},
     io::{Read, Seek, SeekFrom},
     path::{Path, PathBuf},
@@ -16,10 +17,14 @@ use skrifa::{
     string::StringId,
 };
 
-use super::{FontError, guarded};
+use super::{
+    FontError,
+    face::{Cut, Typeface},
+    guarded,
+};
 
-/// A font file may be this large; the largest collections of Chinese, Japanese and Korean fonts have 120 MB.
-const MAX_FILE: u64 = 256 << 20;
+/// All fonts that are in use together, bytes; the largest collections of Chinese, Japanese and Korean fonts have 120 MB.
+pub const MAX_BYTES: usize = 256 << 20;
 /// A table that is read on its own: names and character maps have less than a megabyte.
 const MAX_TABLE: u32 = 4 << 20;
 const MAX_FACES_IN_FILE: u32 = 256;
@@ -30,7 +35,7 @@ const WEIGHT_AXIS: Tag = Tag::new(b"wght");
 
 /// Where the bytes of a font are.
 #[derive(Debug, Clone)]
-pub enum Source {
+enum Source {
     Data(Arc<[u8]>),
     File(PathBuf),
 }
@@ -52,9 +57,23 @@ pub struct Entry {
 }
 
 /// In the order in which they were added, which is the order of preference.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Catalog {
     entries: Vec<Entry>,
+    /// What was read of the fonts that are in use, by entry; and their files, which several may share. `None`: it cannot be used.
+    typefaces: HashMap<usize, Option<Arc<Typeface>>>,
+    files: HashMap<PathBuf, Option<Arc<[u8]>>>,
+    /// Addresses of what came as data; the entries hold it.
+    data: HashSet<usize>,
+    /// Of the files and the data.
+    bytes: usize,
+}
+
+/// Why a font of the catalog cannot be used.
+pub enum Unusable {
+    Broken,
+    /// Beyond [`MAX_BYTES`].
+    TooMuch(PathBuf),
 }
 
 impl Catalog {
@@ -66,12 +85,50 @@ impl Catalog {
         self.entries.len()
     }
 
+    /// How many bytes more there may be.
+    pub fn room(&self) -> usize {
+        MAX_BYTES - self.bytes
+    }
+
+    /// What all weights and slopes of a font share, read at the first time.
+    pub fn typeface(&mut self, entry: usize) -> Result<Arc<Typeface>, Unusable> {
+        if let Some(known) = self.typefaces.get(&entry) {
+            return known.clone().ok_or(Unusable::Broken);
+        }
+        let index = self.entries[entry].index;
+        let read = self
+            .read(entry)
+            .and_then(|data| Typeface::new(data, index).map(Arc::new).ok_or(Unusable::Broken));
+        self.typefaces.insert(entry, read.as_ref().ok().cloned());
+        read
+    }
+
+    /// All bytes of a font's file.
+    fn read(&mut self, entry: usize) -> Result<Arc<[u8]>, Unusable> {
+        let path = match &self.entries[entry].source {
+            Source::Data(data) => return Ok(data.clone()),
+            Source::File(path) => path,
+        };
+        if let Some(known) = self.files.get(path) {
+            return known.clone().ok_or(Unusable::Broken);
+        }
+        let read = read_file(path, self.room());
+        self.bytes += read.as_ref().map_or(0, |data| data.len());
+        self.files.insert(path.clone(), read.as_ref().ok().cloned());
+        read
+    }
+
     /// Adds the fonts of `data` under `alias` besides their own names.
     pub fn add_data(&mut self, alias: &str, data: Arc<[u8]>) -> Result<(), FontError> {
         let not_a_font = |reason: String| FontError::NotAFont {
             name: alias.to_owned(),
             reason,
         };
+        let address = data.as_ptr().addr();
+        let known = self.data.contains(&address);
+        if !known && data.len() > self.room() {
+            return Err(FontError::TooMuch(alias.to_owned()));
+        }
         let file = FileRef::new(&data).map_err(|error| not_a_font(error.to_string()))?;
         let mut found = Vec::new();
         for (index, font) in (0..MAX_FACES_IN_FILE).zip(file.fonts()) {
@@ -85,6 +142,10 @@ impl Catalog {
             return Err(not_a_font("it is an empty collection".to_owned()));
         }
         self.entries.append(&mut found);
+        if !known {
+            self.data.insert(address);
+            self.bytes += data.len();
+        }
         Ok(())
     }
 
@@ -211,22 +272,29 @@ impl Entry {
         Some(stretches)
     }
 
-    /// All bytes of the font's file.
-    pub fn read(&self) -> Option<Arc<[u8]>> {
-        match &self.source {
-            Source::Data(data) => Some(data.clone()),
-            Source::File(path) => {
-                let file = File::open(path).ok()?;
-                let size = file.metadata().ok()?.len();
-                if size > MAX_FILE {
-                    return None;
-                }
-                let mut bytes = Vec::with_capacity(size as usize);
-                file.take(MAX_FILE).read_to_end(&mut bytes).ok()?;
-                Some(bytes.into())
-            }
+    /// What is drawn of it where that weight and slope are wanted.
+    pub fn cut(&self, weight: u16, italic: bool) -> Cut {
+        let (lightest, heaviest) = self.weight;
+        let weight = f32::from(weight);
+        Cut {
+            weight: (heaviest > lightest).then(|| weight.clamp(lightest, heaviest).to_bits()),
+            slanted: italic && !self.italic,
+            // As browsers do: bold is wanted and the font is lighter by more than two steps.
+            emboldened: weight >= 600.0 && weight > heaviest + 200.0,
         }
     }
+}
+
+fn read_file(path: &Path, room: usize) -> Result<Arc<[u8]>, Unusable> {
+    let broken = |_| Unusable::Broken;
+    let file = File::open(path).map_err(broken)?;
+    let size = file.metadata().map_err(broken)?.len();
+    if size > room as u64 {
+        return Err(Unusable::TooMuch(path.to_owned()));
+    }
+    let mut bytes = Vec::with_capacity(size as usize);
+    file.take(room as u64).read_to_end(&mut bytes).map_err(broken)?;
+    Ok(bytes.into())
 }
 
 /// Names of families are compared in lower case and without quotes.

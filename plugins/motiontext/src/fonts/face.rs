@@ -1,6 +1,6 @@
 //! A font that text was set in, and what its glyphs look like.
 
-use std::{cell::OnceCell, sync::Arc};
+use std::sync::{Arc, OnceLock};
 
 use harfrust::{ShaperData, ShaperInstance, Variation};
 use skrifa::{
@@ -9,18 +9,36 @@ use skrifa::{
     outline::{DrawSettings, Engine, GlyphStyles, HintingInstance, HintingOptions, OutlinePen, SmoothMode},
 };
 
-use super::{catalog::Entry, guarded};
+use super::guarded;
 
 /// Skia's slope of letters that it slants itself.
 const OBLIQUE: f32 = 0.25;
 /// Skia thickens letters by this share of the em.
 const EMBOLDEN: f32 = 1.0 / 34.0;
 
-/// A font at one weight, with what had to be added because no better one was there.
-pub struct Face {
+/// What the weights and slopes of a font share.
+pub struct Typeface {
     data: Arc<[u8]>,
     index: u32,
     pub(super) shaper: ShaperData,
+    has_color: bool,
+    /// Which script each glyph is hinted for.
+    styles: OnceLock<GlyphStyles>,
+}
+
+/// Which of a font's looks is wanted. Those that look the same are equal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Cut {
+    /// Bits of the number; none for fonts of one weight.
+    pub weight: Option<u32>,
+    /// To be made up.
+    pub slanted: bool,
+    pub emboldened: bool,
+}
+
+/// A font at one weight, with what had to be added because no better one was there.
+pub struct Face {
+    pub(super) typeface: Arc<Typeface>,
     pub(super) instance: ShaperInstance,
     coords: Vec<NormalizedCoord>,
     pub units_per_em: f32,
@@ -34,54 +52,61 @@ pub struct Face {
     pub embolden: f32,
     /// Some of its glyphs are pictures or have colours of their own.
     pub has_color: bool,
-    /// Which script each glyph is hinted for.
-    styles: OnceCell<GlyphStyles>,
+}
+
+impl Typeface {
+    /// `None` if it is broken.
+    pub fn new(data: Arc<[u8]>, index: u32) -> Option<Self> {
+        guarded(|| {
+            let font = FontRef::from_index(&data, index).ok()?;
+            let has = |tag: &[u8; 4]| font.table_data(Tag::new(tag)).is_some();
+            Some(Self {
+                shaper: ShaperData::new(&font),
+                has_color: has(b"CBDT") || has(b"sbix") || has(b"COLR"),
+                styles: OnceLock::new(),
+                index,
+                data: data.clone(),
+            })
+        })
+    }
+
+    /// The font's tables; they were read before, so that `None` does not come up.
+    fn font(&self) -> Option<FontRef<'_>> {
+        FontRef::from_index(&self.data, self.index).ok()
+    }
 }
 
 impl Face {
-    /// `None` if the file cannot be read or is broken.
-    pub fn load(entry: &Entry, weight: u16, italic: bool) -> Option<Self> {
-        let data = entry.read()?;
-        guarded(|| Self::of(data, entry, weight, italic))
+    /// `None` if the font is broken.
+    pub fn new(typeface: Arc<Typeface>, cut: Cut) -> Option<Self> {
+        guarded(|| Self::of(typeface, cut))
     }
 
-    fn of(data: Arc<[u8]>, entry: &Entry, weight: u16, italic: bool) -> Option<Self> {
-        let font = FontRef::from_index(&data, entry.index).ok()?;
-        let (lightest, heaviest) = entry.weight;
-        let weight = f32::from(weight);
-        let at = weight.clamp(lightest, heaviest.max(lightest));
-        let variations = (heaviest > lightest).then_some(("wght", at));
+    fn of(typeface: Arc<Typeface>, cut: Cut) -> Option<Self> {
+        let font = typeface.font()?;
+        let variations = cut.weight.map(|bits| ("wght", f32::from_bits(bits)));
         let coords = font.axes().location(variations).coords().to_vec();
         let metrics = font.metrics(Size::unscaled(), LocationRef::new(&coords));
         if metrics.units_per_em == 0 {
             return None;
         }
-        let has = |tag: &[u8; 4]| font.table_data(Tag::new(tag)).is_some();
         Some(Self {
-            shaper: ShaperData::new(&font),
             instance: ShaperInstance::from_variations(&font, variations.map(Variation::from)),
             coords,
             units_per_em: f32::from(metrics.units_per_em),
             ascent: metrics.ascent,
             descent: -metrics.descent,
             leading: metrics.leading,
-            slant: if italic && !entry.italic { OBLIQUE } else { 0.0 },
-            // As browsers do: bold is wanted and the font is lighter by more than two steps.
-            embolden: if weight >= 600.0 && weight > heaviest + 200.0 {
-                EMBOLDEN
-            } else {
-                0.0
-            },
-            has_color: has(b"CBDT") || has(b"sbix") || has(b"COLR"),
-            index: entry.index,
-            styles: OnceCell::new(),
-            data,
+            slant: if cut.slanted { OBLIQUE } else { 0.0 },
+            embolden: if cut.emboldened { EMBOLDEN } else { 0.0 },
+            has_color: typeface.has_color,
+            typeface,
         })
     }
 
-    /// The font's tables; they were read before, so that `None` does not come up.
+    /// As [`Typeface::font`].
     pub fn font(&self) -> Option<FontRef<'_>> {
-        FontRef::from_index(&self.data, self.index).ok()
+        self.typeface.font()
     }
 
     /// Ascent, descent and line height at `size` px, in whole pixels as Chromium rounds them.
@@ -108,7 +133,7 @@ impl Face {
         guarded(|| {
             let font = self.font()?;
             let outlines = font.outline_glyphs();
-            let styles = self.styles.get_or_init(|| GlyphStyles::new(&outlines));
+            let styles = self.typeface.styles.get_or_init(|| GlyphStyles::new(&outlines));
             let options = HintingOptions {
                 engine: Engine::Auto(Some(styles.clone())),
                 target: SmoothMode::Light.into(),

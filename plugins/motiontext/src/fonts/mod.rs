@@ -2,7 +2,7 @@
 //!
 //! Fonts are looked up by family as CSS does it: among those given as data, those of given folders, and the system's; a
 //! character that none of the wanted families has is taken from whichever font has it. Shaping follows HarfBuzz
-//! (harfrust), and nothing is hinted, so that advances scale with the size as in a browser with subpixel positions.
+//! (harfrust); advances are not hinted, so that they scale with the size as in a browser with subpixel positions.
 
 mod catalog;
 mod face;
@@ -19,10 +19,12 @@ use std::{
     sync::Arc,
 };
 
+pub use catalog::MAX_BYTES;
 pub use face::Face;
 pub(crate) use guard::guarded;
 
-use catalog::Catalog;
+use catalog::{Catalog, Unusable};
+use face::Cut;
 
 /// Longer lines are cut: nobody can read them, and shaping takes time and memory in proportion.
 const MAX_LINE: usize = 16 << 10;
@@ -30,7 +32,7 @@ const MAX_LINE: usize = 16 << 10;
 const MAX_SIZE: f32 = 16_384.0;
 /// What the shaped lines may hold together, glyphs; beyond it all are forgotten.
 const MAX_KEPT_GLYPHS: usize = 1 << 20;
-/// So many characters are remembered as missing.
+/// So many characters, families and files are remembered as missing.
 const MAX_MISSING: usize = 256;
 
 /// How text is set.
@@ -85,6 +87,8 @@ pub enum FontError {
     NotAFont { name: String, reason: String },
     #[error("cannot read the folder of fonts {0}: {1}")]
     Folder(PathBuf, io::Error),
+    #[error("all fonts together have more than {MAX_BYTES} bytes: {0} is left out")]
+    TooMuch(String),
 }
 
 /// What could not be shown as wanted, so far.
@@ -94,6 +98,8 @@ pub struct FontWarnings {
     pub families: BTreeSet<String>,
     /// Characters that no font has.
     pub characters: BTreeSet<char>,
+    /// Files that are not used because all fonts together would be too much.
+    pub files: BTreeSet<PathBuf>,
 }
 
 /// Fonts by family, and the text that was shaped with them.
@@ -108,12 +114,11 @@ pub struct Fonts {
     warnings: FontWarnings,
 }
 
-/// A font of the catalog, with the weight (thousandths of none for fonts of one weight) and slope that are wanted of it.
+/// A font of the catalog, and what is wanted of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct FaceKey {
     entry: usize,
-    weight: u16,
-    italic: bool,
+    cut: Cut,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -132,7 +137,13 @@ impl Fonts {
         Self::default()
     }
 
-    /// Adds a font, or a collection, under `name` besides the families that it names itself.
+    /// How many bytes of fonts may still be used.
+    pub fn room(&self) -> usize {
+        self.catalog.room()
+    }
+
+    /// Adds a font, or a collection, under `name` besides the families that it names itself. The same object under several names
+    /// counts once.
     pub fn add_data(&mut self, name: &str, data: impl Into<Arc<[u8]>>) -> Result<(), FontError> {
         self.forget();
         self.catalog.add_data(name, data.into())
@@ -235,9 +246,10 @@ impl Fonts {
                 .find_map(|name| self.catalog.find(name, style.weight, style.italic));
             match entry {
                 Some(entry) => found.extend(self.load(entry, style)),
-                None => {
+                None if self.warnings.families.len() < MAX_MISSING => {
                     self.warnings.families.insert(family.clone());
                 }
+                None => {}
             }
         }
         if found.is_empty() {
@@ -252,16 +264,24 @@ impl Fonts {
     }
 
     fn load(&mut self, entry: usize, style: &FontStyle) -> Option<FontId> {
-        let key = FaceKey {
-            entry,
-            weight: style.weight,
-            italic: style.italic,
+        let cut = self.catalog.get(entry).cut(style.weight, style.italic);
+        let key = FaceKey { entry, cut };
+        if let Some(&id) = self.ids.get(&key) {
+            return self.face(id).map(|_| id);
+        }
+        let face = match self.catalog.typeface(entry) {
+            Ok(typeface) => Face::new(typeface, cut),
+            Err(Unusable::Broken) => None,
+            Err(Unusable::TooMuch(path)) => {
+                if self.warnings.files.len() < MAX_MISSING {
+                    self.warnings.files.insert(path);
+                }
+                None
+            }
         };
-        let id = *self.ids.entry(key).or_insert_with(|| {
-            let face = Face::load(self.catalog.get(entry), style.weight, style.italic);
-            self.faces.push(face);
-            FontId((self.faces.len() - 1) as u32)
-        });
+        let id = FontId(self.faces.len() as u32);
+        self.faces.push(face);
+        self.ids.insert(key, id);
         self.face(id).map(|_| id)
     }
 

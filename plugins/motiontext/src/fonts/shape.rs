@@ -116,7 +116,12 @@ fn shape_run(
         spaced.into_iter().flatten().collect()
     };
     let shaped = guarded(|| {
-        let shaper = face.shaper.shaper(&font).instance(Some(&face.instance)).build();
+        let shaper = face
+            .typeface
+            .shaper
+            .shaper(&font)
+            .instance(Some(&face.instance))
+            .build();
         Some(shaper.shape(buffer, ShapeOptions::new().features(&features)))
     });
     let Some(shaped) = shaped else { return x };

@@ -257,6 +257,62 @@ fn a_font_that_vanishes_after_it_was_found_is_passed_over() {
 }
 
 #[test]
+fn however_many_weights_of_a_font_are_wanted_its_file_is_held_once() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("sans.ttf"), SANS).unwrap();
+    let mut fonts = Fonts::new();
+    fonts.add_folder(folder.path()).unwrap();
+    for weight in 1..=1000 {
+        for italic in [false, true] {
+            fonts.shape(
+                "a",
+                &FontStyle {
+                    weight,
+                    italic,
+                    ..style("Nunchi Sans", 20.0)
+                },
+            );
+        }
+    }
+    // Thickened or not, slanted or not.
+    assert_eq!(fonts.faces.len(), 4);
+    assert_eq!(MAX_BYTES - fonts.room(), SANS.len());
+}
+
+#[test]
+fn the_same_data_under_many_names_counts_once() {
+    let mut fonts = Fonts::new();
+    let data: Arc<[u8]> = SANS.into();
+    for name in 0..100 {
+        fonts.add_data(&name.to_string(), data.clone()).unwrap();
+    }
+    assert_eq!(MAX_BYTES - fonts.room(), SANS.len());
+}
+
+#[test]
+fn fonts_beyond_all_bounds_are_left_out_with_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, data) in [("sans.ttf", SANS), ("hangul.ttf", HANGUL)] {
+        let path = folder.path().join(name);
+        fs::write(&path, data).unwrap();
+        let file = fs::File::options().write(true).open(&path).unwrap();
+        file.set_len(MAX_BYTES as u64 * 3 / 5).unwrap();
+    }
+    let mut fonts = Fonts::new();
+    assert_eq!(fonts.add_folder(folder.path()).unwrap(), 2);
+    assert_eq!(fonts.shape("ab", &style("Nunchi Sans", 20.0)).glyphs.len(), 2);
+    assert_eq!(fonts.warnings().files, BTreeSet::new());
+    fonts.shape("하루", &style("Nunchi Hangul", 20.0));
+    assert_eq!(
+        fonts.warnings().files,
+        BTreeSet::from([folder.path().join("hangul.ttf")])
+    );
+    let data = vec![0; MAX_BYTES / 2];
+    let error = fonts.add_data("mine", data).unwrap_err();
+    assert!(matches!(error, FontError::TooMuch(_)), "{error}");
+}
+
+#[test]
 fn senseless_styles_are_put_right() {
     let mut fonts = fonts();
     for (size, spacing) in [

@@ -5,18 +5,17 @@ use std::path::{Component, Path as FilePath, PathBuf};
 use serde_json::Value;
 
 use super::Options;
-use crate::error::Path;
 
 /// A file that a scenario shows or writes with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asset {
     pub kind: AssetKind,
     pub source: Source,
-    /// Where the document names it.
+    /// Where the document names it first.
     pub path: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum AssetKind {
     /// With the names under which styles ask for it.
     Font {
@@ -27,23 +26,17 @@ pub enum AssetKind {
     Video,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Source {
     File(PathBuf),
     /// Only where remote assets are allowed.
     Url(String),
 }
 
-impl Asset {
-    /// Reads `"path"` or `{"src": "path"}` or `{"url": "path"}`, and says why it may not be had.
-    pub(super) fn read(kind: AssetKind, value: &Value, path: &Path<'_>, options: &Options) -> Result<Self, String> {
-        let text = address(value).ok_or_else(|| "an asset needs a path as src or url: not shown".to_owned())?;
-        Ok(Self {
-            kind,
-            source: source(text, options)?,
-            path: path.to_string(),
-        })
-    }
+/// Reads `"path"` or `{"src": "path"}` or `{"url": "path"}`, and says why it may not be had.
+pub(super) fn read(value: &Value, options: &Options) -> Result<Source, String> {
+    let text = address(value).ok_or_else(|| "an asset needs a path as src or url: not shown".to_owned())?;
+    source(text, options)
 }
 
 fn address(value: &Value) -> Option<&str> {
@@ -101,10 +94,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    fn read(value: &Value, options: &Options) -> Result<Source, String> {
-        Asset::read(AssetKind::Picture, value, &Path::Root("x"), options).map(|asset| asset.source)
-    }
 
     #[test]
     fn files_of_the_scenarios_folder() {

@@ -1,8 +1,10 @@
 //! Reading single values, kindly.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
-use super::assets::{Asset, AssetKind};
+use super::assets::{self, Asset, AssetKind, Source};
 use super::{OffsetMode, Options, Profile};
 use crate::css::{self, Length};
 use crate::error::{Path, Warnings};
@@ -16,6 +18,8 @@ pub(crate) struct Reader<'a> {
     pub(crate) options: &'a Options,
     pub(crate) warnings: &'a mut Warnings,
     assets: Vec<Asset>,
+    /// Their indices: many nodes may show the same.
+    known: HashMap<(AssetKind, Source), usize>,
     nodes: usize,
 }
 
@@ -25,6 +29,7 @@ impl<'a> Reader<'a> {
             options,
             warnings,
             assets: Vec::new(),
+            known: HashMap::new(),
             nodes: 0,
         }
     }
@@ -53,13 +58,15 @@ impl<'a> Reader<'a> {
 
     /// The index of an asset that a value names: a path, or an object with `src` or `url`.
     pub(crate) fn asset(&mut self, kind: AssetKind, value: &Value, path: &Path<'_>) -> Option<usize> {
-        match Asset::read(kind, value, path, self.options) {
-            Ok(asset) => {
-                let known = self.assets.iter().position(|other| *other == asset);
-                Some(known.unwrap_or_else(|| {
-                    self.assets.push(asset);
-                    self.assets.len() - 1
-                }))
+        match assets::read(value, self.options) {
+            Ok(source) => {
+                let next = self.assets.len();
+                let index = *self.known.entry((kind.clone(), source.clone())).or_insert(next);
+                if index == next {
+                    let path = path.to_string();
+                    self.assets.push(Asset { kind, source, path });
+                }
+                Some(index)
             }
             Err(reason) => {
                 self.warnings.add(path, reason);

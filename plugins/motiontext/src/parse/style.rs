@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::assets::AssetKind;
 use super::reader::{Reader, number, px_or_length, share_or_length};
-use crate::css::{self, Length};
+use crate::css::{self, Length, ShadowSpec};
 use crate::error::Path;
 use crate::model::{Align, PanelStyle, StrokeStyle, TextStyle, WhiteSpace};
 use crate::scene::Rgba;
@@ -18,6 +18,9 @@ const PANEL_KEYS: [&str; 6] = [
     "borderRadius",
     "opacity",
 ];
+
+/// Shadows of one text: each is as much work as the text itself.
+const MAX_SHADOWS: usize = 32;
 
 /// Whether a style speaks of a box.
 pub(super) fn speaks_of_panel(style: &Value) -> bool {
@@ -48,9 +51,7 @@ pub(super) fn text(reader: &mut Reader<'_>, style: &Value, path: &Path<'_>) -> T
         letter_spacing: reader.field(style, "letterSpacing", "a CSS length", path, |value| {
             Some(px_or_length(value)?.px(16.0))
         }),
-        shadows: reader.field(style, "textShadow", "a list of shadows", path, |value| {
-            css::shadows(value.as_str()?)
-        }),
+        shadows: shadows(reader, style, path),
         stroke: reader.field(style, "stroke", "{widthRel, color}", path, |value| {
             let width = value.get("widthRel").and_then(number).map(Length::Share);
             Some(StrokeStyle {
@@ -140,6 +141,18 @@ fn padding(value: &Value) -> Option<css::Sides> {
 }
 
 /// A list of names, or a font asset: its family and what falls back for it.
+fn shadows(reader: &mut Reader<'_>, style: &Value, path: &Path<'_>) -> Option<Vec<ShadowSpec>> {
+    let mut list = reader.field(style, "textShadow", "a list of shadows", path, |value| {
+        css::shadows(value.as_str()?)
+    })?;
+    if list.len() > MAX_SHADOWS {
+        let message = format!("{} shadows: the first {MAX_SHADOWS} are drawn", list.len());
+        reader.warnings.add(&path.key("textShadow"), message);
+        list.truncate(MAX_SHADOWS);
+    }
+    Some(list)
+}
+
 fn families(reader: &mut Reader<'_>, style: &Value, path: &Path<'_>) -> Option<Vec<String>> {
     let value = style.get("fontFamily").filter(|value| !value.is_null())?;
     let split = |text: &str| -> Vec<String> {

@@ -9,21 +9,28 @@ use super::assets::AssetKind;
 use super::chain::{self, Base};
 use super::reader::{Reader, number};
 use super::{layout, style};
-use crate::define;
+use crate::define::{self, Resolved};
 use crate::error::{Error, Path};
 use crate::model::{Content, Cue, Dialect, Document, Insets, Node, PanelStyle, Span, TextStyle, Track};
 
 /// Longer texts are cut, characters.
 pub(super) const LONGEST_TEXT: usize = 10_000;
 
+/// Definitions of fonts, which many references may multiply.
+const MOST_FONTS: usize = 256;
+
 pub(super) fn document(reader: &mut Reader<'_>, value: Value) -> Result<Document, Error> {
-    let palette = value["speakerPalette"]
-        .as_object()
-        .or_else(|| value["define"]["speakerPalette"].as_object())
-        .cloned();
-    let palette = palette.map(Value::Object);
-    define_fonts(reader, &value["define"]);
-    let value = define::resolve(value)?;
+    let Resolved {
+        document: value,
+        define,
+    } = define::resolve(value)?;
+    let palette = [value.get("speakerPalette"), define.get("speakerPalette")];
+    let palette = palette.into_iter().flatten().find(|palette| palette.is_object());
+    let root = Path::Root("define");
+    let mut fonts = 0;
+    for (key, value) in &define {
+        define_fonts(reader, key, value, &root.key(key), &mut fonts);
+    }
     let said = |path: &str, message: &str| Err(Error::said(path, message));
     for key in ["timebase", "stage"] {
         if !value[key].is_object() {
@@ -60,7 +67,7 @@ pub(super) fn document(reader: &mut Reader<'_>, value: Value) -> Result<Document
     let safe = layout::insets(reader, &value["stage"]["safeArea"], &stage.key("safeArea"));
     let tracks = Tracks::read(reader, &value["tracks"], safe, &root.key("tracks"))?;
     let mut scope = Scope {
-        palette: palette.as_ref(),
+        palette,
         ids: HashSet::new(),
         cues: &value["cues"],
     };
@@ -86,22 +93,30 @@ pub(super) fn document(reader: &mut Reader<'_>, value: Value) -> Result<Document
     })
 }
 
-/// Fonts go by the name of their family and by the key under which they are defined.
-fn define_fonts(reader: &mut Reader<'_>, define: &Value) {
-    let root = Path::Root("define");
-    for (key, value) in define
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter(|(_, value)| value["type"] == "font")
-    {
-        let families = value["family"]
-            .as_str()
-            .into_iter()
-            .chain([key.as_str()])
-            .map(str::to_owned)
-            .collect();
-        reader.asset(AssetKind::Font { families }, value, &root.key(key));
+/// Fonts go by the name of their family and by the key under which they are defined, however deep.
+fn define_fonts(reader: &mut Reader<'_>, key: &str, value: &Value, path: &Path<'_>, count: &mut usize) {
+    match value {
+        Value::Object(map) if map.get("type").is_some_and(|kind| kind == "font") => {
+            *count += 1;
+            if *count > MOST_FONTS {
+                let message = format!("more than {MOST_FONTS} fonts: left out");
+                return reader.warnings.add(path, message);
+            }
+            let family = value["family"].as_str().into_iter();
+            let families = family.chain([key]).map(str::to_owned).collect();
+            reader.asset(AssetKind::Font { families }, value, path);
+        }
+        Value::Object(map) => {
+            for (key, value) in map {
+                define_fonts(reader, key, value, &path.key(key), count);
+            }
+        }
+        Value::Array(list) => {
+            for (index, value) in list.iter().enumerate() {
+                define_fonts(reader, key, value, &path.item(index), count);
+            }
+        }
+        _ => {}
     }
 }
 

@@ -40,6 +40,9 @@ const MAX_ITEMS: usize = 16_384;
 /// Surfaces of one scene may have so many times the pixels of the frame, and this many besides.
 const BUDGET_FRAMES: usize = 8;
 const BUDGET_PIXELS: usize = 8 << 20;
+/// The same for the masks of letters, which take no memory of their own but time.
+const PAINT_FRAMES: usize = 16;
+const PAINT_PIXELS: usize = 16 << 20;
 
 /// What is laid over a frame.
 #[derive(Debug, Clone, PartialEq)]
@@ -168,13 +171,16 @@ impl Raster {
         let unchanged = self.prepared[..head]
             .iter()
             .chain(&self.prepared[self.prepared.len() - tail..]);
-        let kept = unchanged.map(Prepared::pixels).sum();
+        let (kept, painted) = unchanged.fold((0, 0), |(kept, painted), item| {
+            (kept + item.pixels(), painted + item.painted)
+        });
         let mut painter = Painter {
             fonts,
             glyphs: &mut self.glyphs,
             pictures: &mut self.pictures,
             frame,
             budget: (frame.area() * BUDGET_FRAMES + BUDGET_PIXELS).saturating_sub(kept),
+            paint: (frame.area() * PAINT_FRAMES + PAINT_PIXELS).saturating_sub(painted),
         };
         let mut before = std::mem::take(&mut self.prepared);
         let rest = before.split_off(head);

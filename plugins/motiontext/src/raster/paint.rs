@@ -62,6 +62,8 @@ pub struct Prepared {
     pub bounds: Rect,
     /// All is in one surface, to which the item's opacity is applied only when it is painted.
     pub isolated: bool,
+    /// Pixels of the letters' masks.
+    pub painted: usize,
 }
 
 impl Prepared {
@@ -91,11 +93,14 @@ pub struct Painter<'a> {
     pub frame: Rect,
     /// Pixels that surfaces may still take.
     pub budget: usize,
+    /// Pixels that masks of letters may still have.
+    pub paint: usize,
 }
 
 impl Painter<'_> {
     pub fn prepare(&mut self, item: &Item) -> Prepared {
         let mut pieces = Vec::new();
+        let paint = self.paint;
         let clip = self.frame;
         let isolated = self.item(item, &Transform::IDENTITY, &clip, 0, &mut pieces);
         pieces.retain(|piece| !piece.bounds().intersect(&clip).is_empty());
@@ -107,6 +112,7 @@ impl Painter<'_> {
             isolated: isolated && pieces.len() == 1,
             pieces,
             bounds,
+            painted: paint - self.paint,
         }
     }
 
@@ -366,7 +372,11 @@ impl Painter<'_> {
                 }
                 continue;
             }
+            if self.paint == 0 {
+                return;
+            }
             if let Some((mask, at)) = self.glyphs.get(self.fonts, &request, clip) {
+                self.paint = self.paint.saturating_sub(mask.rect.area());
                 out.push(Piece::Mask { mask, at, color });
             }
         }

@@ -15,10 +15,12 @@ use crate::image;
 use crate::scene::Image;
 use crate::transform::Transform;
 
-/// Pictures of glyphs that are kept.
+/// Pictures of glyphs that are kept, and those that were looked for.
 const MAX_EMOJI: usize = 256;
+/// Pixels of such a picture; those of real fonts have 512 x 512 at most.
+const MAX_EMOJI_PIXELS: usize = 1 << 20;
 
-/// Copies of pictures may have so many pixels together.
+/// Copies of pictures may have so many pixels together, and pictures of glyphs, too.
 const MAX_KEPT: usize = 16 << 20;
 
 /// Where a picture of one pixel by one lies in an em of one: width and height of a pixel, x and y of the corner.
@@ -31,6 +33,8 @@ type Emoji = (Arc<Image>, Place);
 #[derive(Default)]
 pub struct Pictures {
     emoji: HashMap<(FontId, u16), Option<Emoji>>,
+    /// Pixels of `emoji`.
+    emoji_pixels: usize,
     /// By the object's address and how often it was halved. The object is held, so that no other gets its address.
     sources: HashMap<(usize, u32), (Arc<Image>, Arc<Source>)>,
     /// Pixels of `sources`.
@@ -40,13 +44,21 @@ pub struct Pictures {
 impl Pictures {
     /// The picture of a glyph that is one; y grows downwards from the base line.
     pub fn emoji(&mut self, fonts: &Fonts, font: FontId, glyph: u16) -> Option<Emoji> {
-        if self.emoji.len() > MAX_EMOJI {
-            self.emoji.clear();
+        if let Some(known) = self.emoji.get(&(font, glyph)) {
+            return known.clone();
         }
-        self.emoji
-            .entry((font, glyph))
-            .or_insert_with(|| read_emoji(fonts, font, glyph))
-            .clone()
+        let emoji = read_emoji(fonts, font, glyph);
+        let pixels = emoji.as_ref().map_or(0, |(image, _)| image.pixels.len() / 4);
+        self.emoji_pixels += pixels;
+        if self.emoji.len() >= MAX_EMOJI || self.emoji_pixels > MAX_KEPT {
+            self.emoji.clear();
+            self.emoji_pixels = pixels;
+            // Their copies hold them.
+            self.sources.clear();
+            self.kept = 0;
+        }
+        self.emoji.insert((font, glyph), emoji.clone());
+        emoji
     }
 
     /// Draws the image onto an empty surface.
@@ -98,7 +110,7 @@ fn read_emoji(fonts: &Fonts, font: FontId, glyph: u16) -> Option<Emoji> {
     let BitmapData::Png(data) = bitmap.data else {
         return None;
     };
-    let image = image::decode(data).ok()?;
+    let image = image::decode(data, MAX_EMOJI_PIXELS).ok()?;
     let (ppem_x, ppem_y) = (f64::from(bitmap.ppem_x), f64::from(bitmap.ppem_y));
     if !(ppem_x > 0.0 && ppem_y > 0.0) {
         return None;
@@ -227,3 +239,7 @@ fn halved(source: &Source) -> Source {
     }
     Source { width, height, pixels }
 }
+
+#[cfg(test)]
+#[path = "pictures_tests.rs"]
+mod tests;

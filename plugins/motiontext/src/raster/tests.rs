@@ -620,6 +620,24 @@ fn layers_without_end_stay_within_the_budget() {
 }
 
 #[test]
+fn letters_without_end_stay_within_the_budget() {
+    let mut fonts = fonts();
+    let word = shaped(&mut fonts, "HHHH", 400.0);
+    let one = item(at(0.0, 300.0), text(word, WHITE));
+    let mut raster = Raster::new(640, 360);
+    // All at once, and one more each time.
+    for count in [3000, 3001, 3002] {
+        let items = vec![one.clone(); count];
+        raster.draw(&Scene { items }, &fonts);
+        let painted: usize = raster.prepared.iter().map(|item| item.painted).sum();
+        let most = 640 * 360 * PAINT_FRAMES + PAINT_PIXELS;
+        assert!(painted > most / 2 && painted <= most, "{painted}");
+        let masks = raster.prepared.iter().flat_map(|item| &item.pieces).count();
+        assert!(masks < 4 * 3000, "{masks}");
+    }
+}
+
+#[test]
 fn perspective_makes_the_far_side_smaller() {
     let content = Content::Box(panel(40.0, 40.0, WHITE));
     let mut transform = at(10.0, 10.0);

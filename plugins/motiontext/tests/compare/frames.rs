@@ -98,7 +98,7 @@ pub fn goldens() -> Vec<Golden> {
 impl Golden {
     pub fn read(&self) -> Image {
         let path = folder().join("frames").join(format!("{}.png", self.name));
-        image::decode(&fs::read(path).unwrap()).unwrap()
+        image::decode(&fs::read(path).unwrap(), image::MAX_PIXELS).unwrap()
     }
 }
 

@@ -1,11 +1,12 @@
 use super::compose::Composer;
 use super::feed::Feed;
-use super::settings::{self, Settings, TimeBase};
-use super::{negotiate, paint, still};
+use super::scenarios::Wanted;
+use super::settings::{self, TimeBase};
+use super::{negotiate, paint};
 use gst::{glib, prelude::*, subclass::prelude::*};
+use gst_video::VideoOverlayCompositionMeta;
 use nunchi_motiontext::{
-    Warning,
-    player::{OpenError, Player, Stage},
+    player::{Player, Stage},
     raster::Picture,
 };
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
@@ -20,9 +21,6 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 
 const FEED_PAD: &str = "scenario_sink";
 const FEED_CAPS: &str = "application/x-motiontext-json";
-/// So many warnings are kept for the property, and so many are written out in a message.
-const MAX_WARNINGS: usize = 500;
-const MAX_TOLD: usize = 5;
 
 /// What is done with pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +34,7 @@ enum Mode {
 
 /// What the streaming thread works with.
 #[derive(Default)]
-struct Stream {
+pub struct Stream {
     /// `None` until caps are set.
     negotiated: Option<(gst_video::VideoInfo, Mode)>,
     segment: Option<gst::FormattedSegment<gst::ClockTime>>,
@@ -46,80 +44,23 @@ struct Stream {
     failed: u64,
 }
 
-/// The scenario that properties ask for.
-#[derive(Default)]
-struct Wanted {
-    settings: Settings,
-    /// Changes are loaded at once.
-    started: bool,
-    /// Loaded, and to be shown from the next frame on; `Some(None)`: nothing is to be shown.
-    next: Option<Option<Box<Player>>>,
-}
-
-/// The locks are taken one at a time, but that the stream's is held while the feed is asked, and `loading` while a scenario
-/// is read, so that the last change wins. None is held while something is pushed or posted.
+/// The locks are taken one at a time, but that `loading` is held while a scenario is read and put in place, so that the last
+/// change wins. None is held while something is pushed or posted.
 pub struct MotionTextOverlay {
     sinkpad: gst::Pad,
     srcpad: gst::Pad,
-    feed: Feed,
-    wanted: Mutex<Wanted>,
-    loading: Mutex<()>,
-    stream: Mutex<Stream>,
-    warnings: Mutex<Vec<String>>,
+    pub(super) feed: Feed,
+    pub(super) wanted: Mutex<Wanted>,
+    pub(super) loading: Mutex<()>,
+    pub(super) stream: Mutex<Stream>,
+    pub(super) warnings: Mutex<Vec<String>>,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|e| e.into_inner())
 }
 
 impl MotionTextOverlay {
-    /// Loads what the properties ask for and puts it in place for the next frame.
-    fn load(&self) -> Result<(), OpenError> {
-        let loading = lock(&self.loading);
-        let settings = lock(&self.wanted).settings.clone();
-        let loaded = open(&settings)?;
-        let (player, warnings) = loaded.unzip();
-        lock(&self.warnings).clear();
-        lock(&self.wanted).next = Some(player.map(Box::new));
-        drop(loading);
-        self.warn(&warnings.unwrap_or_default());
-        Ok(())
-    }
-
-    /// Keeps and reports what is shown differently than its author may think.
-    fn warn(&self, new: &[Warning]) {
-        if new.is_empty() {
-            return;
-        }
-        let new: Vec<String> = new.iter().map(ToString::to_string).collect();
-        let mut warnings = lock(&self.warnings);
-        let room = MAX_WARNINGS.saturating_sub(warnings.len());
-        warnings.extend(new.iter().take(room).cloned());
-        drop(warnings);
-        self.obj().notify("warnings");
-        let mut text = new[..new.len().min(MAX_TOLD)].join("; ");
-        if new.len() > MAX_TOLD {
-            text.push_str(&format!("; and {} more (property warnings)", new.len() - MAX_TOLD));
-        }
-        let details = gst::Structure::builder("motiontext-warnings")
-            .field("warnings", gst::Array::new(new))
-            .build();
-        gst::element_imp_warning!(self, gst::StreamError::Format, ("The scenario: {text}"), details: details);
-    }
-
-    /// A scenario from the request pad.
-    fn parse(&self, json: &[u8]) -> Result<Box<Player>, OpenError> {
-        let settings = lock(&self.wanted).settings.clone();
-        let (player, warnings) = Player::parse(
-            json,
-            &settings.options(),
-            settings.fonts_dir.as_deref(),
-            &mut still::still,
-        )?;
-        self.warn(&warnings);
-        Ok(Box::new(player))
-    }
-
     /// Agrees with downstream on what is done with pictures.
     fn negotiate(&self, caps: &gst::Caps) -> Result<(), gst::LoggableError> {
         let info =
@@ -138,10 +79,7 @@ impl MotionTextOverlay {
             let _ = self.srcpad.push_event(gst::event::Caps::new(&overlaid));
             let mut query = gst::query::Allocation::new(Some(&overlaid), false);
             let answered = self.srcpad.peer_query(&mut query);
-            let taken = answered
-                && query
-                    .find_allocation_meta::<gst_video::VideoOverlayCompositionMeta>()
-                    .is_some();
+            let taken = answered && query.find_allocation_meta::<VideoOverlayCompositionMeta>().is_some();
             if taken || !can_blend {
                 mode = Mode::Attach;
             }
@@ -183,29 +121,32 @@ impl MotionTextOverlay {
 
     /// The frame with what is to be seen at its time.
     fn draw(&self, mut buffer: gst::Buffer) -> Result<gst::Buffer, gst::FlowError> {
+        let running_time = lock(&self.stream).running_time(&buffer);
+        let lacks = running_time.is_some_and(|time| self.feed.lacks(time));
+        let fed = self.feed.take(running_time, lacks && !self.is_live())?;
         let (time_base, time_offset, next) = {
             let mut wanted = lock(&self.wanted);
-            (
-                wanted.settings.time_base,
-                wanted.settings.time_offset,
-                wanted.next.take(),
-            )
+            let mut next = wanted.next.take();
+            if let Some(fed) = fed {
+                wanted.fed = Some(fed.json);
+                next = Some(Some(fed.player));
+            }
+            (wanted.settings.time_base, wanted.settings.time_offset, next)
         };
         let mut guard = lock(&self.stream);
         let stream = &mut *guard;
-        let running_time = stream.running_time(&buffer);
-        let fed = self.feed.take(running_time);
         if let Some(player) = next {
             stream.player = player;
-        }
-        if fed.is_some() {
-            stream.player = fed;
         }
         let Some((info, mode)) = &stream.negotiated else {
             return Err(gst::FlowError::NotNegotiated);
         };
         if buffer.flags().contains(gst::BufferFlags::GAP) {
-            return Ok(buffer);
+            // What is attached to it would be lost, as nobody downstream lays it over.
+            if *mode != (Mode::Blend { attached: true }) || buffer.meta::<VideoOverlayCompositionMeta>().is_none() {
+                return Ok(buffer);
+            }
+            buffer.make_mut().unset_flags(gst::BufferFlags::GAP);
         }
         let time = match time_base {
             TimeBase::StreamTime => stream.stream_time(&buffer),
@@ -242,6 +183,24 @@ impl MotionTextOverlay {
         Ok(buffer)
     }
 
+    /// Whether the video or the scenarios come at a pace of their own, so that waiting would only make frames late.
+    fn is_live(&self) -> bool {
+        let feed = self.obj().static_pad(FEED_PAD);
+        [Some(self.sinkpad.clone()), feed].into_iter().flatten().any(|pad| {
+            let mut query = gst::query::Latency::new();
+            pad.peer_query(&mut query) && query.result().0
+        })
+    }
+
+    fn src_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
+        // The scenarios first: when the video goes on after a seek, they have begun anew already.
+        if let Some(feed) = self.obj().static_pad(FEED_PAD) {
+            // Whether its source can do it does not matter to the video.
+            let _ = feed.push_event(event.clone());
+        }
+        gst::Pad::event_default(pad, Some(&*self.obj()), event)
+    }
+
     fn sink_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
         use gst::EventView;
         match event.view() {
@@ -261,8 +220,10 @@ impl MotionTextOverlay {
                 let segment = segment.segment();
                 lock(&self.stream).segment = segment.downcast_ref::<gst::ClockTime>().cloned();
             }
+            EventView::FlushStart(_) => self.feed.release_video(),
             EventView::FlushStop(_) => {
                 lock(&self.stream).segment = None;
+                self.feed.video_flushed(event.seqnum());
                 // A seek goes on after an end.
                 self.feed.reopen();
             }
@@ -305,64 +266,11 @@ impl MotionTextOverlay {
         let gst::QueryViewMut::Allocation(query) = query.view_mut() else {
             return answered;
         };
-        if blends
-            && query
-                .find_allocation_meta::<gst_video::VideoOverlayCompositionMeta>()
-                .is_none()
-        {
-            query.add_allocation_meta::<gst_video::VideoOverlayCompositionMeta>(None);
+        if blends && query.find_allocation_meta::<VideoOverlayCompositionMeta>().is_none() {
+            query.add_allocation_meta::<VideoOverlayCompositionMeta>(None);
             return true;
         }
         answered
-    }
-
-    fn feed_chain(&self, buffer: &gst::BufferRef) -> Result<gst::FlowSuccess, gst::FlowError> {
-        match self.feed.due(buffer) {
-            Some(due) => {
-                let json = buffer.map_readable().map_err(|_| gst::FlowError::Error)?;
-                self.feed_scenario(&json, due)?;
-            }
-            None => self.feed.append(buffer)?,
-        }
-        Ok(gst::FlowSuccess::Ok)
-    }
-
-    /// A scenario that cannot be shown costs a warning; the one before stays.
-    fn feed_scenario(&self, json: &[u8], due: Option<gst::ClockTime>) -> Result<(), gst::FlowError> {
-        match self.parse(json) {
-            Ok(player) => self.feed.offer(due, player),
-            Err(error) => {
-                self.refused(&error);
-                Ok(())
-            }
-        }
-    }
-
-    fn refused(&self, error: &OpenError) {
-        gst::element_imp_warning!(
-            self,
-            gst::StreamError::Decode,
-            ("The scenario cannot be shown: {error}. The one before stays.")
-        );
-    }
-
-    fn feed_event(&self, event: &gst::Event) -> bool {
-        use gst::EventView;
-        match event.view() {
-            EventView::FlushStart(_) => self.feed.close(gst::FlowError::Flushing),
-            EventView::FlushStop(_) => self.feed.open(),
-            EventView::StreamStart(_) => self.feed.reopen(),
-            EventView::Segment(segment) => self.feed.set_segment(segment.segment()),
-            EventView::Eos(_) => {
-                if let Some(json) = self.feed.complete() {
-                    // It has no time to wait for, and a closed pad needs it no more.
-                    let _ = self.feed_scenario(&json, None);
-                }
-            }
-            _ => {}
-        }
-        // Nothing of it is of the video.
-        true
     }
 }
 
@@ -384,17 +292,6 @@ impl Stream {
         let (segment, begin) = self.begin(buffer)?;
         segment.to_stream_time(begin)
     }
-}
-
-fn open(settings: &Settings) -> Result<Option<(Player, Vec<Warning>)>, OpenError> {
-    let options = settings.options();
-    let fonts = settings.fonts_dir.as_deref();
-    let mut still = still::still;
-    Ok(match (&settings.location, &settings.scenario) {
-        (Some(path), _) => Some(Player::open(path, &options, fonts, &mut still)?),
-        (None, Some(json)) => Some(Player::parse(json.as_bytes(), &options, fonts, &mut still)?),
-        (None, None) => None,
-    })
 }
 
 fn stage(info: &gst_video::VideoInfo) -> Stage {
@@ -451,6 +348,9 @@ impl ObjectSubclass for MotionTextOverlay {
             })
             .build();
         let srcpad = gst::Pad::builder_from_template(&template("src"))
+            .event_function(|pad, parent, event| {
+                Self::catch_panic_pad_function(parent, || false, |this| this.src_event(pad, event))
+            })
             .query_function(|pad, parent, query| {
                 Self::catch_panic_pad_function(parent, || false, |this| this.query(pad, query))
             })
@@ -496,9 +396,16 @@ impl ObjectImpl for MotionTextOverlay {
                 _ => {}
             }
         }
+        if matches!(name, "location" | "scenario") {
+            wanted.fed = None;
+        }
+        let impatient = wanted.settings.impatient;
         drop(wanted);
+        if name == "wait-scenario" {
+            self.feed.set_impatient(impatient);
+        }
         if started
-            && !matches!(name, "time-base" | "time-offset")
+            && !matches!(name, "time-base" | "time-offset" | "wait-scenario")
             && let Err(error) = self.load()
         {
             self.refused(&error);
@@ -574,6 +481,17 @@ impl ElementImpl for MotionTextOverlay {
             })
             .iterate_internal_links_function(|_, _| gst::Iterator::from_vec(Vec::new()))
             .build();
+        let linked = |linked: bool| {
+            let this = self.downgrade();
+            move || {
+                if let Some(this) = this.upgrade() {
+                    this.feed.set_linked(linked);
+                }
+            }
+        };
+        let (link, unlink) = (linked(true), linked(false));
+        pad.connect_linked(move |_, _| link());
+        pad.connect_unlinked(move |_, _| unlink());
         pad.set_active(true).ok()?;
         obj.add_pad(&pad).ok()?;
         Some(pad)
@@ -584,13 +502,14 @@ impl ElementImpl for MotionTextOverlay {
         // It may be gone already.
         let _ = pad.set_active(false);
         let _ = self.obj().remove_pad(pad);
-        self.feed.open();
+        self.feed.set_linked(false);
+        self.feed.flushed(gst::Seqnum::next());
     }
 
     fn change_state(&self, transition: gst::StateChange) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
         match transition {
             gst::StateChange::ReadyToPaused => self.start()?,
-            gst::StateChange::PausedToReady => self.feed.close(gst::FlowError::Flushing),
+            gst::StateChange::PausedToReady => self.feed.stop(),
             _ => {}
         }
         let done = self.parent_change_state(transition);
@@ -600,46 +519,10 @@ impl ElementImpl for MotionTextOverlay {
             let mut wanted = lock(&self.wanted);
             wanted.started = false;
             wanted.next = None;
+            wanted.fed = None;
             drop(wanted);
             *lock(&self.stream) = Stream::default();
         }
         done
-    }
-}
-
-impl MotionTextOverlay {
-    fn start(&self) -> Result<(), gst::StateChangeError> {
-        *lock(&self.stream) = Stream::default();
-        lock(&self.warnings).clear();
-        self.feed.open();
-        let mut wanted = lock(&self.wanted);
-        let both = wanted.settings.location.is_some() && wanted.settings.scenario.is_some();
-        wanted.started = !both;
-        wanted.next = None;
-        drop(wanted);
-        if both {
-            gst::element_imp_error!(
-                self,
-                gst::LibraryError::Settings,
-                ("location and scenario are both set: set one of them")
-            );
-            return Err(gst::StateChangeError);
-        }
-        self.load().map_err(|error| {
-            lock(&self.wanted).started = false;
-            match error {
-                OpenError::File { .. } | OpenError::Fonts(_) => {
-                    gst::element_imp_error!(self, gst::ResourceError::NotFound, ("{error}"));
-                }
-                OpenError::Scenario { .. } | OpenError::Text(_) => {
-                    gst::element_imp_error!(
-                        self,
-                        gst::StreamError::Decode,
-                        ("The scenario cannot be shown: {error}")
-                    );
-                }
-            }
-            gst::StateChangeError
-        })
     }
 }

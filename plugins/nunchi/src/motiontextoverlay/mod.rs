@@ -7,9 +7,9 @@
 //! Read: an attached `GstVideoOverlayComposition`, which the captions are laid over. Written: the same, where downstream
 //! takes it; otherwise the captions are blended into the pixels, and only those that they touch are mapped and changed.
 //!
-//! [`imp`] is the element, `feed` its request pad for scenarios in-band, `settings` its properties, `negotiate` says which
-//! caps go with which, `compose` attaches, `paint` blends, `still` opens video nodes. What is drawn comes from the crate
-//! `nunchi-motiontext`.
+//! [`imp`] is the element, `scenarios` says which one is shown, `feed` is the request pad for those in-band, `settings` its
+//! properties, `negotiate` says which caps go with which, `compose` attaches, `paint` blends, `still` opens video nodes. What
+//! is drawn comes from the crate `nunchi-motiontext`.
 
 use gst::glib;
 use gst::prelude::*;
@@ -19,6 +19,7 @@ mod feed;
 mod imp;
 mod negotiate;
 mod paint;
+mod scenarios;
 mod settings;
 mod still;
 

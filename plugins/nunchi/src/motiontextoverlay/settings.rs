@@ -53,6 +53,8 @@ pub struct Settings {
     pub time_base: TimeBase,
     /// ns
     pub time_offset: i64,
+    /// Never to wait for the scenarios of the request pad.
+    pub impatient: bool,
 }
 
 impl Settings {
@@ -84,6 +86,7 @@ impl Settings {
             "reference-height" => self.reference_height = value.get().unwrap_or_default(),
             "time-base" => self.time_base = value.get().unwrap_or_default(),
             "time-offset" => self.time_offset = value.get().unwrap_or_default(),
+            "wait-scenario" => self.impatient = !value.get().unwrap_or(true),
             _ => return false,
         }
         true
@@ -100,6 +103,7 @@ impl Settings {
             "reference-height" => self.reference_height.to_value(),
             "time-base" => self.time_base.to_value(),
             "time-offset" => self.time_offset.to_value(),
+            "wait-scenario" => (!self.impatient).to_value(),
             _ => return None,
         })
     }
@@ -158,6 +162,12 @@ pub fn properties() -> &'static [glib::ParamSpec] {
                 .nick("Time offset")
                 .blurb("The scenario begins at this time; a positive one shows everything later (ns)")
                 .default_value(0)
+                .mutable_playing()
+                .build(),
+            glib::ParamSpecBoolean::builder("wait-scenario")
+                .nick("Wait for scenarios")
+                .blurb("Whether frames wait until the scenarios of the request pad have come to their time, unless one of both is live")
+                .default_value(true)
                 .mutable_playing()
                 .build(),
             gst::ParamSpecArray::builder("warnings")

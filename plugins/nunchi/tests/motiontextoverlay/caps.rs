@@ -121,10 +121,19 @@ fn what_came_attached_is_blended_too_where_downstream_does_not() {
     let mut query = gst::query::Allocation::new(Some(&overlaid(&info)), false);
     assert!(o.element.static_pad("sink").unwrap().query(&mut query));
     assert!(query.find_allocation_meta::<VideoOverlayCompositionMeta>().is_some());
-    for time in [2000, 4000] {
+    for (time, flags) in [
+        (2000, gst::BufferFlags::empty()),
+        (4000, gst::BufferFlags::empty()),
+        (4033, gst::BufferFlags::GAP),
+    ] {
         let mut buffer = frame(&info, ms(time));
+        buffer.get_mut().unwrap().set_flags(flags);
         VideoOverlayCompositionMeta::add(buffer.get_mut().unwrap(), &white(8));
         let out = o.draw(buffer);
+        assert!(
+            !out.flags().contains(gst::BufferFlags::GAP),
+            "there is something to see"
+        );
         assert!(attached(&out).is_none(), "{time}");
         assert_eq!(bytes(&out)[..24], [255; 24], "{time}");
     }

@@ -3,9 +3,9 @@
 use super::*;
 use std::sync::mpsc;
 
-struct Feed {
-    pad: gst::Pad,
-    source: gst::Pad,
+pub struct Feed {
+    pub pad: gst::Pad,
+    pub source: gst::Pad,
 }
 
 impl Feed {
@@ -22,7 +22,7 @@ impl Feed {
         feed
     }
 
-    fn timed(o: &Overlay) -> Self {
+    pub fn timed(o: &Overlay) -> Self {
         Self::new(o, gst::FormattedSegment::<gst::ClockTime>::new().upcast())
     }
 
@@ -30,12 +30,16 @@ impl Feed {
         Self::new(o, gst::FormattedSegment::<gst::format::Bytes>::new().upcast())
     }
 
-    fn push(&self, json: &str, pts: Option<gst::ClockTime>) -> Result<gst::FlowSuccess, gst::FlowError> {
+    pub fn push(&self, json: &str, pts: Option<gst::ClockTime>) -> Result<gst::FlowSuccess, gst::FlowError> {
         self.source.push(document(json, pts))
     }
 
     /// Pushes from a thread of its own, which waits.
-    fn push_later(&self, json: &str, pts: gst::ClockTime) -> mpsc::Receiver<Result<gst::FlowSuccess, gst::FlowError>> {
+    pub fn push_later(
+        &self,
+        json: &str,
+        pts: gst::ClockTime,
+    ) -> mpsc::Receiver<Result<gst::FlowSuccess, gst::FlowError>> {
         let (sender, receiver) = mpsc::channel();
         let (source, buffer) = (self.source.clone(), document(json, Some(pts)));
         std::thread::spawn(move || sender.send(source.push(buffer)));
@@ -43,13 +47,13 @@ impl Feed {
     }
 }
 
-fn document(json: &str, pts: Option<gst::ClockTime>) -> gst::Buffer {
+pub fn document(json: &str, pts: Option<gst::ClockTime>) -> gst::Buffer {
     let mut buffer = gst::Buffer::from_slice(json.as_bytes().to_vec());
     buffer.get_mut().unwrap().set_pts(pts);
     buffer
 }
 
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
+pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
 
 #[test]
 fn a_stream_in_bytes_is_one_scenario_as_a_whole() {
@@ -205,7 +209,7 @@ fn its_events_are_not_the_videos() {
 }
 
 #[test]
-fn a_file_feeds_it_in_a_pipeline() {
+fn every_frame_of_a_pipeline_shows_the_scenario_of_a_file() {
     init();
     let dir = tempfile::tempdir().unwrap();
     let path = write(
@@ -214,7 +218,7 @@ fn a_file_feeds_it_in_a_pipeline() {
         scenario("Hi").replace("[1, 3]", "[0, 9]") + &" ".repeat(10_000),
     );
     let line = format!(
-        "videotestsrc is-live=true num-buffers=20 pattern=black ! video/x-raw,format=RGB,width=64,height=32,framerate=30/1 ! \
+        "videotestsrc num-buffers=20 pattern=black ! video/x-raw,format=RGB,width=64,height=32,framerate=30/1 ! \
          motiontextoverlay name=o fonts-dir=\"{FONTS}\" ! fakesink name=s enable-last-sample=true \
          filesrc location=\"{}\" ! application/x-motiontext-json ! o.scenario_sink",
         path.display()
@@ -222,17 +226,13 @@ fn a_file_feeds_it_in_a_pipeline() {
     let pipeline = common::parse(&line);
     let sink = pipeline.by_name("s").unwrap();
     let pad = sink.static_pad("sink").unwrap();
-    let lit = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let seen = lit.clone();
+    let (sender, lit) = mpsc::channel();
     pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
         if let Some(gst::PadProbeData::Buffer(buffer)) = &info.data {
-            seen.fetch_or(
-                bytes(buffer).iter().any(|value| *value > 128),
-                std::sync::atomic::Ordering::Relaxed,
-            );
+            sender.send(bytes(buffer).iter().any(|value| *value > 128)).unwrap();
         }
         gst::PadProbeReturn::Ok
     });
     common::run(&pipeline).unwrap();
-    assert!(lit.load(std::sync::atomic::Ordering::Relaxed));
+    assert_eq!(lit.try_iter().collect::<Vec<_>>(), [true; 20]);
 }

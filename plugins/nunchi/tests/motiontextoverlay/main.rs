@@ -5,6 +5,7 @@ mod caps;
 mod feed;
 mod scenario;
 mod stream;
+mod wait;
 
 #[path = "../common/mod.rs"]
 mod common;

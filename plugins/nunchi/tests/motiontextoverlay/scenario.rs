@@ -258,6 +258,66 @@ fn what_is_no_video_costs_a_warning() {
     );
 }
 
+/// What a video node of that file shows is told in the warnings of the property.
+fn warned_of_video(dir: &Path, name: &str) -> (bool, String) {
+    let path = write(dir, "a.json", with_image(name).replace("image", "video"));
+    let mut o = Overlay::new(&[("location", path.to_str().unwrap())], &rgb());
+    let drawn = o.is_drawn(ms(2000));
+    (drawn, list(&o.element).join("\n"))
+}
+
+#[test]
+fn a_video_that_is_a_list_of_addresses_fetches_nothing() {
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    server.set_nonblocking(true).unwrap();
+    let base = format!("http://{}", server.local_addr().unwrap());
+    let dir = tempfile::tempdir().unwrap();
+    let clip = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../media/sample.mp4");
+    let lists = [
+        format!("#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\n{base}/a.ts\n#EXT-X-ENDLIST\n"),
+        format!(
+            "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\nfile://{}\n#EXT-X-ENDLIST\n",
+            clip.display()
+        ),
+        format!(
+            r#"<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" mediaPresentationDuration="PT4S" minBufferTime="PT1S" profiles="urn:mpeg:dash:profile:isoff-main:2011"><Period><AdaptationSet mimeType="video/mp4"><Representation id="1" bandwidth="1"><BaseURL>{base}/a.mp4</BaseURL></Representation></AdaptationSet></Period></MPD>"#
+        ),
+        format!(
+            r#"<?xml version="1.0"?><SmoothStreamingMedia MajorVersion="2" MinorVersion="0" Duration="40000000"><StreamIndex Type="video" Url="{base}/q({{bitrate}})/f({{start time}})" Chunks="1" QualityLevels="1"><QualityLevel Index="0" Bitrate="1" FourCC="H264" MaxWidth="64" MaxHeight="32" CodecPrivateData="00"/><c d="40000000"/></StreamIndex></SmoothStreamingMedia>"#
+        ),
+        format!(
+            "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\na=control:{base}\nm=video 4000 RTP/AVP 96\na=rtpmap:96 H264/90000\n"
+        ),
+        format!("{base}/a.mp4\n"),
+    ];
+    for content in &lists {
+        write(dir.path(), "clip.mp4", content);
+        let (drawn, warnings) = warned_of_video(dir.path(), "clip.mp4");
+        assert!(!drawn && warnings.contains("cannot show"), "{content}: {warnings}");
+        assert_eq!(
+            server.accept().map(|_| ()).map_err(|error| error.kind()),
+            Err(std::io::ErrorKind::WouldBlock),
+            "{content}"
+        );
+    }
+    write(dir.path(), "clip.mp4", &lists[0]);
+    let (_, warnings) = warned_of_video(dir.path(), "clip.mp4");
+    assert!(warnings.contains("no video file"), "{warnings}");
+}
+
+/// Opening it would wait for a writer for ever.
+#[test]
+fn a_video_that_is_a_pipe_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = std::process::Command::new("mkfifo")
+        .arg(dir.path().join("clip.mp4"))
+        .status()
+        .unwrap();
+    assert!(made.success());
+    let (drawn, warnings) = warned_of_video(dir.path(), "clip.mp4");
+    assert!(!drawn && warnings.contains("it is not a file"), "{warnings}");
+}
+
 #[test]
 fn pictures_from_elsewhere_are_refused() {
     let outside = tempfile::tempdir().unwrap();
@@ -293,6 +353,7 @@ fn every_property_reads_back_what_was_set() {
         ("reference-height", "720"),
         ("time-base", "running-time"),
         ("time-offset", "-5"),
+        ("wait-scenario", "false"),
     ]);
     let text = |name| element.property_value(name).serialize().unwrap().to_string();
     assert_eq!(element.property::<String>("location"), "/a/b.json");
@@ -301,6 +362,7 @@ fn every_property_reads_back_what_was_set() {
         ["document", "start", "running-time", "-5"]
     );
     assert_eq!(element.property::<f64>("reference-height"), 720.0);
+    assert!(!element.property::<bool>("wait-scenario"));
     assert_eq!(element.property::<Option<String>>("scenario"), None);
     element.set_property("location", "");
     assert_eq!(element.property::<Option<String>>("location"), None);
