@@ -32,11 +32,7 @@ fn a_hundred_starts_leave_nothing_behind() {
         abrupt.set_state(gst::State::Null).unwrap();
     }
     drop((pipeline, abrupt));
-    let after = resources();
-    assert!(
-        after.0 <= before.0 && after.1 <= before.1,
-        "threads and files: {before:?} -> {after:?}"
-    );
+    no_more_than(before);
     assert_eq!(
         std::fs::read_dir(dir.path()).unwrap().count(),
         2,

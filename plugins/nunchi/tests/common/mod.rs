@@ -124,6 +124,24 @@ pub fn resources() -> (usize, usize) {
     (count("/proc/self/task"), count("/proc/self/fd"))
 }
 
+/// Waits until this process has no more threads and open files than `bound`: a thread that was joined is counted
+/// until the kernel has taken it away, which may be a moment later.
+#[track_caller]
+pub fn no_more_than(bound: (usize, usize)) {
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    loop {
+        let now = resources();
+        if now.0 <= bound.0 && now.1 <= bound.1 {
+            return;
+        }
+        assert!(
+            std::time::Instant::now() < end,
+            "threads and files: {now:?}, at most {bound:?}"
+        );
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
 /// A file of the repository.
 pub fn file(name: &str) -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
