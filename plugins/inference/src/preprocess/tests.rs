@@ -48,10 +48,7 @@ impl Owned {
 
 fn fill(frame: &FrameView<'_>, sampling: &Sampling, size: (usize, usize), channels: Channels) -> Vec<f32> {
     let mut tensor = vec![f32::NAN; size.0 * size.1 * channels.count()];
-    let scaling = Scaling {
-        scale: 1.0,
-        offset: 0.0,
-    };
+    let scaling = Scaling::alike(1.0, 0.0);
     fill_nchw_f32(frame, sampling, size, channels, scaling, &mut tensor).unwrap();
     tensor
 }

@@ -46,6 +46,7 @@ impl Options {
             device: self.device.clone(),
             precision: self.precision.into(),
             threads: self.threads,
+            batch: 0,
             fallback_cpu: self.fallback == Fallback::Cpu,
             hailo: self.hailo.options(),
         }
