@@ -1,5 +1,9 @@
 //! What turns frames into files: converter, encoder, parser, muxer and file. One for each file whose video has another size; files that are cut by
 //! time or size come from one.
+//!
+//! Muxer and file are a pipeline of their own, which plays as long as there are frames for it: the element is paused and stopped without them, so that
+//! a file is finished also on the way down from PAUSED, and `splitmuxsink`, which is on its way to PLAYING until its first data comes, does not draw
+//! the pipeline around into that.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -97,8 +101,8 @@ pub struct Chain {
     pub wanted: Wanted,
     /// Takes the frames.
     pub entry: gst::Pad,
-    /// What says that the file is finished.
-    pub end: gst::Element,
+    /// Muxer and file.
+    files: gst::Pipeline,
     pub done: Arc<Done>,
     pub size: (i32, i32),
     audio: Vec<Sound>,
@@ -117,6 +121,15 @@ pub(super) fn make(name: &str) -> Result<gst::Element, String> {
     gst::ElementFactory::make(name).build().map_err(|_| {
         format!("the element {name} is missing: install the package of GStreamer's plugins that has it (good, bad, ugly or libav)")
     })
+}
+
+/// From the bin into the pipeline of the file, which are not to be in one.
+fn link_across(source: &gst::Pad, target: &gst::Pad) -> Result<(), String> {
+    let checks = gst::PadLinkCheck::DEFAULT - gst::PadLinkCheck::HIERARCHY;
+    source
+        .link_full(target, checks)
+        .map(|_| ())
+        .map_err(|error| error.to_string())
 }
 
 /// As the bin, but never less than PAUSED: on the way down what waits is still encoded.
@@ -224,14 +237,13 @@ impl Chain {
         gst::Element::link_many(&video)
             .map_err(|_| format!("{} does not go with these frames", plan.choice.candidate.name))?;
         let outlet = Outlet::new(plan)?;
-        for element in &outlet.elements {
-            add(element)?;
-        }
+        let files = gst::Pipeline::new();
+        files.add_many(&outlet.elements).map_err(|error| error.to_string())?;
         gst::Element::link_many(&outlet.elements).map_err(|error| error.to_string())?;
         let head = &outlet.elements[0];
         let target = requested(head, &outlet.video_pad).ok_or_else(|| format!("{} takes no video", head.name()))?;
         let source = parser.static_pad("src").ok_or("the parser has no source pad")?;
-        source.link(&target).map_err(|error| error.to_string())?;
+        link_across(&source, &target)?;
         let mut audio = Vec::new();
         for name in &plan.audio {
             let target = requested(head, &outlet.audio_pad).ok_or_else(|| {
@@ -247,14 +259,13 @@ impl Chain {
             });
         }
         let entry = video[0].static_pad("sink").ok_or("the encoder has no sink pad")?;
-        let end = outlet.elements.last().cloned().ok_or("there is no file")?;
         Ok(Self {
             elements: std::mem::take(elements),
             encoder,
             family,
             wanted,
             entry,
-            end,
+            files,
             done: Arc::new(Done::new()),
             size,
             audio,
@@ -263,17 +274,17 @@ impl Chain {
         })
     }
 
-    /// Runs everything. The file's end does not follow the states of the element around, so that it can be finished on the way down from PAUSED.
-    pub fn start(&self, bin: &gst::Bin) -> Result<(), String> {
-        self.end.set_locked_state(true);
-        if self.end.is::<gst::Bin>() {
-            // It goes on to PLAYING by itself, when it has had its first data.
-            self.end.set_property("async-handling", true);
-        }
-        if self.end.set_state(gst::State::Playing).is_err() {
+    /// Runs everything. `listen` hears what the muxer and the file have to say.
+    pub fn start(&self, bin: &gst::Bin, listen: impl Fn(gst::Message) + Send + Sync + 'static) -> Result<(), String> {
+        let bus = self.files.bus().ok_or("the pipeline of the file has no bus")?;
+        bus.set_sync_handler(move |_, message| {
+            listen(message.clone());
+            gst::BusSyncReply::Drop
+        });
+        if self.files.set_state(gst::State::Playing).is_err() {
             return Err("the file cannot be written".to_owned());
         }
-        for element in self.elements.iter().rev().filter(|element| **element != self.end) {
+        for element in self.elements.iter().rev() {
             run(bin, element)?;
         }
         Ok(())
@@ -300,9 +311,7 @@ impl Chain {
                 .last()
                 .and_then(|last| last.static_pad("src"))
                 .ok_or("no source pad")?;
-            source
-                .link(&self.audio[index].target)
-                .map_err(|error| error.to_string())?;
+            link_across(&source, &self.audio[index].target)?;
             for element in line.iter().rev() {
                 run(bin, element)?;
             }
@@ -337,10 +346,13 @@ impl Chain {
 
     /// Takes everything out of the bin.
     pub fn remove(self, bin: &gst::Bin) {
-        self.end.set_locked_state(false);
+        // What does not stop is of no more use anyway.
         for element in &self.elements {
-            // An element that does not stop is of no more use anyway.
             let _ = element.set_state(gst::State::Null);
+        }
+        let _ = self.files.set_state(gst::State::Null);
+        if let Some(bus) = self.files.bus() {
+            bus.unset_sync_handler();
         }
         let _ = bin.remove_many(&self.elements);
     }

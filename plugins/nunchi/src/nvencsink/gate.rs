@@ -157,6 +157,11 @@ impl FrameGate {
         lock(&self.state).passed
     }
 
+    /// Whether the stream is at its end: a seek may take it back.
+    pub fn has_ended(&self) -> bool {
+        lock(&self.state).ended
+    }
+
     /// Whether anything has come yet, or will never.
     pub fn came(&self) -> Option<bool> {
         if self.has_come.load(Ordering::Relaxed) {

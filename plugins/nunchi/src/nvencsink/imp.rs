@@ -8,8 +8,9 @@ use gst::{glib, prelude::*, subclass::prelude::*};
 
 use super::adaptive::Adaptive;
 use super::backlog::Bounds;
-use super::chain::{Chain, Done, End};
+use super::chain::{Chain, Done};
 use super::encoders;
+use super::preroll::Preroll;
 use super::settings::{self, Codec, Container, Settings};
 use super::stats::{self, Stats};
 use super::streams::{Dropped, Host, Kind, Limits, Together};
@@ -60,8 +61,10 @@ pub struct NvencSink {
     pub(super) chain: Mutex<Option<Chain>>,
     /// There is a chain, or there will never be one.
     pub(super) changed: Condvar,
-    /// What says that the file is finished, and to whom.
-    pub(super) end: Mutex<Option<(gst::Element, Arc<Done>)>>,
+    /// Whether the file is finished.
+    pub(super) done: Mutex<Option<Arc<Done>>>,
+    /// The end of the stream was told, as the result of that event.
+    pub(super) ended: Mutex<Option<gst::Seqnum>>,
     pub(super) run: Mutex<Run>,
     /// Of the next file.
     pub(super) number: Arc<AtomicU32>,
@@ -75,6 +78,7 @@ pub struct NvencSink {
     pub(super) stopping: AtomicBool,
     /// It was playing, so that there may be something to finish.
     pub(super) played: AtomicBool,
+    preroll: Preroll,
 }
 
 #[derive(Clone)]
@@ -154,6 +158,29 @@ impl NvencSink {
     }
 }
 
+impl NvencSink {
+    fn entry(&self) -> gst::Pad {
+        self.pace.static_pad("sink").expect("clocksync and identity have one")
+    }
+
+    fn preroll(&self) {
+        let start = gst::message::AsyncStart::builder().src(&*self.obj()).build();
+        self.parent_handle_message(start);
+        let sink = self.obj().downgrade();
+        self.preroll.begin(&self.entry(), move || {
+            if let Some(sink) = sink.upgrade() {
+                let sink = sink.imp();
+                sink.preroll.finish(|| sink.tell_of_preroll());
+            }
+        });
+    }
+
+    fn tell_of_preroll(&self) {
+        let done = gst::message::AsyncDone::builder().src(&*self.obj()).build();
+        self.parent_handle_message(done);
+    }
+}
+
 #[glib::object_subclass]
 impl ObjectSubclass for NvencSink {
     const NAME: &'static str = "GstNunchiNvencSink";
@@ -177,7 +204,8 @@ impl ObjectSubclass for NvencSink {
             audio: Mutex::default(),
             chain: Mutex::default(),
             changed: Condvar::new(),
-            end: Mutex::default(),
+            done: Mutex::default(),
+            ended: Mutex::default(),
             run: Mutex::default(),
             number: Arc::default(),
             stats: Mutex::default(),
@@ -187,6 +215,7 @@ impl ObjectSubclass for NvencSink {
             begun: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             played: AtomicBool::new(false),
+            preroll: Preroll::default(),
         }
     }
 }
@@ -258,7 +287,7 @@ impl ObjectImpl for NvencSink {
         let gate: &gst::Element = self.video.upcast_ref();
         obj.add_many([&self.pace, gate]).expect("a new bin takes new elements");
         self.pace.link(gate).expect("both take anything");
-        let target = self.pace.static_pad("sink").expect("clocksync and identity have one");
+        let target = self.entry();
         let class = obj.class();
         let template = class.as_ref().pad_template("sink").expect("declared below");
         let pad = gst::GhostPad::builder_from_template_with_target(&template, &target)
@@ -308,8 +337,13 @@ impl ElementImpl for NvencSink {
                     return Err(gst::StateChangeError);
                 }
             }
-            gst::StateChange::ReadyToPaused => self.reset(),
+            gst::StateChange::ReadyToPaused => {
+                self.reset();
+                self.preroll();
+            }
             gst::StateChange::PausedToPlaying => {
+                // Not while it is still being told.
+                self.preroll.waits();
                 self.played.store(true, Ordering::Relaxed);
                 self.set_open(true);
             }
@@ -318,7 +352,11 @@ impl ElementImpl for NvencSink {
             _ => {}
         }
         let result = self.parent_change_state(transition);
+        if result.is_err() || transition == gst::StateChange::PausedToReady {
+            self.preroll.cancel(&self.entry(), || self.tell_of_preroll());
+        }
         match transition {
+            gst::StateChange::PausedToPlaying if result.is_ok() => self.tell_the_end_again(),
             gst::StateChange::PausedToReady => self.clear(),
             gst::StateChange::ReadyToNull => {
                 let mut run = lock(&self.run);
@@ -326,14 +364,10 @@ impl ElementImpl for NvencSink {
             }
             _ => {}
         }
-        // Nothing prerolls: frames wait until it plays.
-        result.map(|success| {
-            if success == gst::StateChangeSuccess::Async {
-                gst::StateChangeSuccess::Success
-            } else {
-                success
-            }
-        })
+        if result.is_ok() && transition == gst::StateChange::ReadyToPaused && self.preroll.waits() {
+            return Ok(gst::StateChangeSuccess::Async);
+        }
+        result
     }
 
     fn request_new_pad(
@@ -423,46 +457,10 @@ impl ElementImpl for NvencSink {
             | gst::QueryView::Duration(_)
             | gst::QueryView::Seeking(_)
             | gst::QueryView::Segment(_) => self.video.imp().sinkpad().peer_query(query),
+            gst::QueryView::Latency(_) => self.video.imp().srcpad().query(query),
             _ => self.parent_query(query),
         }
     }
 }
 
-impl BinImpl for NvencSink {
-    fn handle_message(&self, message: gst::Message) {
-        let end = lock(&self.end).clone();
-        let from_end = |end: &gst::Element| {
-            message
-                .src()
-                .is_some_and(|source| source == end || source.has_as_ancestor(end))
-        };
-        let end = end.filter(|(end, _)| from_end(end));
-        match (message.view(), end) {
-            (gst::MessageView::Eos(_), Some((element, done))) => {
-                if message.src() == Some(element.upcast_ref()) {
-                    done.set(End::Finished);
-                    if self.ends.load(Ordering::Relaxed) {
-                        self.post_stats();
-                        self.parent_handle_message(message);
-                    }
-                }
-                return;
-            }
-            // The end plays all the time; what it says of its states is of no interest to anybody.
-            (gst::MessageView::AsyncStart(_) | gst::MessageView::AsyncDone(_), Some(_)) => return,
-            (gst::MessageView::Error(_), Some((_, done))) => {
-                done.set(End::Failed);
-                self.video.imp().refuse(gst::FlowError::Error);
-            }
-            (gst::MessageView::Element(told), _) => {
-                if let Some(structure) = told.structure()
-                    && structure.name() == "nunchi-file-written"
-                {
-                    self.written(structure);
-                }
-            }
-            _ => {}
-        }
-        self.parent_handle_message(message);
-    }
-}
+impl BinImpl for NvencSink {}

@@ -7,7 +7,7 @@
 //! [`imp`] is the element, [`recording`] what it does from start to end and [`report`] what it tells: a bin that puts a [`gate`] in front of each stream ([`streams`] says what they know of each other), where frames wait by the rules of [`backlog`] on the time
 //! line of [`timeline`], and a [`chain`] behind them, made when the size of the video is known. [`trial`] finds the encoder that works among
 //! [`encoders`], [`sound`] encodes what belongs to it, [`container`] says what goes into which file, [`output`] and [`writer`] write it, [`faststart`] puts its index in
-//! front. [`stats`] counts, [`adaptive`] spends fewer bits while frames pile up.
+//! front. [`preroll`] makes it a sink to the pipeline around. [`stats`] counts, [`adaptive`] spends fewer bits while frames pile up.
 
 use gst::glib;
 use gst::prelude::*;
@@ -23,6 +23,7 @@ mod faststart;
 mod gate;
 mod imp;
 mod output;
+mod preroll;
 mod recording;
 mod report;
 mod settings;

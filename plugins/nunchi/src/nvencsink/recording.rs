@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use gst::{prelude::*, subclass::prelude::*};
 
 use super::adaptive::Adaptive;
-use super::chain::{self, Chain, End, Plan};
+use super::chain::{self, Chain, Done, End, Plan};
 use super::container;
 use super::imp::{AudioPad, Decided, NvencSink, Run, lock};
 use super::settings::SizeChange;
@@ -206,7 +206,7 @@ impl NvencSink {
             if last.done.wait(Instant::now() + timeout) == End::Open {
                 self.warn_unfinished();
             }
-            lock(&self.end).take();
+            lock(&self.done).take();
             last.remove(bin);
         }
         let choice = self.fitting(&decided, choice, caps)?;
@@ -223,9 +223,15 @@ impl NvencSink {
         let mut chain = Chain::new(bin, &plan)?;
         lock(&self.stats).renewed();
         *lock(&self.adaptive) = Adaptive::default();
-        *lock(&self.end) = Some((chain.end.clone(), chain.done.clone()));
+        *lock(&self.done) = Some(chain.done.clone());
         self.count_encoded(&chain.encoder);
-        let started = chain.start(bin).and_then(|()| {
+        let (sink, done) = (self.obj().downgrade(), chain.done.clone());
+        let listen = move |message| {
+            if let Some(sink) = sink.upgrade() {
+                sink.imp().told(message, &done);
+            }
+        };
+        let started = chain.start(bin, listen).and_then(|()| {
             gate.imp()
                 .srcpad()
                 .link(&chain.entry)
@@ -318,8 +324,7 @@ impl NvencSink {
                         gst::StreamError::Failed,
                         ["the video ended before its first frame: no file was written"]
                     );
-                    let end = gst::message::Eos::builder().src(&*self.obj()).build();
-                    let _ = self.obj().post_message(end);
+                    self.tell_the_end(gst::Seqnum::next());
                 }
                 if none {
                     self.changed.notify_all();
@@ -348,6 +353,60 @@ impl NvencSink {
         }
     }
 
+    /// What the muxer and the file have to say.
+    fn told(&self, message: gst::Message, done: &Done) {
+        let obj = self.obj();
+        let own = match message.view() {
+            gst::MessageView::Eos(_) => {
+                done.set(End::Finished);
+                if self.ends.load(Ordering::Relaxed) {
+                    self.post_stats();
+                    self.tell_the_end(message.seqnum());
+                }
+                return;
+            }
+            gst::MessageView::StreamStart(start) => {
+                let start_again = gst::message::StreamStart::builder().src(&*obj).seqnum(message.seqnum());
+                match start.group_id() {
+                    Some(group) => start_again.group_id(group).build(),
+                    None => start_again.build(),
+                }
+            }
+            gst::MessageView::Error(_) => {
+                done.set(End::Failed);
+                self.video.imp().refuse(gst::FlowError::Error);
+                message
+            }
+            gst::MessageView::Element(told) => {
+                if let Some(structure) = told.structure()
+                    && structure.name() == "nunchi-file-written"
+                {
+                    self.written(structure);
+                }
+                message
+            }
+            gst::MessageView::Warning(_) | gst::MessageView::Info(_) | gst::MessageView::Tag(_) => message,
+            // States, clocks and latencies there are of no interest to anybody.
+            _ => return,
+        };
+        // Without a bus nobody listens.
+        let _ = obj.post_message(own);
+    }
+
+    /// Tells that everything was written, now and whenever it goes on to PLAYING after a pause: the pipeline around forgets it when it pauses.
+    fn tell_the_end(&self, seqnum: gst::Seqnum) {
+        *lock(&self.ended) = Some(seqnum);
+        let end = gst::message::Eos::builder().src(&*self.obj()).seqnum(seqnum).build();
+        let _ = self.obj().post_message(end);
+    }
+
+    pub(super) fn tell_the_end_again(&self) {
+        let ended = *lock(&self.ended);
+        if let Some(seqnum) = ended.filter(|_| self.video.imp().has_ended()) {
+            self.tell_the_end(seqnum);
+        }
+    }
+
     /// Ends the file, whatever was still to come.
     pub(super) fn finish(&self) {
         self.stopping.store(true, Ordering::Relaxed);
@@ -363,7 +422,7 @@ impl NvencSink {
             audio.gate.imp().drain();
         }
         loop {
-            let done = lock(&self.end).as_ref().map(|(_, done)| done.clone());
+            let done = lock(&self.done).clone();
             let through = self.video.imp().is_through();
             match done {
                 Some(done) => {
@@ -401,7 +460,7 @@ impl NvencSink {
     }
 
     pub(super) fn clear(&self) {
-        lock(&self.end).take();
+        lock(&self.done).take();
         let chain = lock(&self.chain).take();
         if let Some(chain) = chain {
             chain.remove(self.obj().upcast_ref());
@@ -418,6 +477,7 @@ impl NvencSink {
         *lock(&self.adaptive) = Adaptive::default();
         self.number.store(0, Ordering::Relaxed);
         self.ends.store(false, Ordering::Relaxed);
+        lock(&self.ended).take();
         self.begun.store(false, Ordering::Relaxed);
         self.stopping.store(false, Ordering::Relaxed);
         self.played.store(false, Ordering::Relaxed);

@@ -71,6 +71,16 @@ fn every_codec_in_every_container_is_read_back() {
 }
 
 #[test]
+fn a_playlist_of_one_segment_ends_every_time() {
+    let folder = folder();
+    for round in 0..20 {
+        let file = path(&folder, "a.m3u8");
+        let outcome = run(&with_sound(&file, "container=hls overwrite=true encoder=software"));
+        outcome.unwrap_or_else(|error| panic!("round {round}: {error}"));
+    }
+}
+
+#[test]
 fn a_finished_mp4_is_plain_and_has_its_index_in_front_if_wanted() {
     let folder = folder();
     for (faststart, index_first) in [("false", false), ("true", true)] {

@@ -69,6 +69,71 @@ fn pausing_is_no_end() {
 }
 
 #[test]
+fn the_end_is_told_again_after_a_pause() {
+    let folder = folder();
+    let pipeline = pipeline(&test_video(10, 64, 48), &path(&folder, "a.mp4"), "");
+    let bus = pipeline.bus().unwrap();
+    let ends = [gst::MessageType::Eos, gst::MessageType::Error];
+    for round in 0..3 {
+        pipeline.set_state(gst::State::Playing).unwrap();
+        let end = bus.timed_pop_filtered(gst::ClockTime::from_seconds(30), &ends);
+        assert!(matches!(end.unwrap().view(), gst::MessageView::Eos(_)), "round {round}");
+        pipeline.set_state(gst::State::Paused).unwrap();
+        assert_eq!(
+            pipeline.state(gst::ClockTime::from_seconds(30)).0,
+            Ok(gst::StateChangeSuccess::Success)
+        );
+    }
+    pipeline.set_state(gst::State::Null).unwrap();
+}
+
+#[test]
+fn it_is_paused_with_its_first_frame() {
+    let folder = folder();
+    // With an element in front that is done before it, and with the clock in between.
+    for properties in ["", "sync=true"] {
+        let pipeline = pipeline(
+            "appsrc name=source is-live=false format=time",
+            &path(&folder, "a.mp4"),
+            properties,
+        );
+        let source = pipeline.by_name("source").unwrap();
+        let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::Gray8, 64, 48)
+            .build()
+            .unwrap();
+        source.set_property("caps", info.to_caps().unwrap());
+        assert_eq!(
+            pipeline.set_state(gst::State::Paused),
+            Ok(gst::StateChangeSuccess::Async)
+        );
+        assert_eq!(
+            pipeline.state(gst::ClockTime::from_mseconds(50)).0,
+            Ok(gst::StateChangeSuccess::Async)
+        );
+        let mut frame = gst::Buffer::with_size(info.size()).unwrap();
+        frame.get_mut().unwrap().set_pts(gst::ClockTime::ZERO);
+        source
+            .emit_by_name::<gst::FlowReturn>("push-buffer", &[&frame])
+            .into_result()
+            .unwrap();
+        assert_eq!(
+            pipeline.state(gst::ClockTime::from_seconds(30)).0,
+            Ok(gst::StateChangeSuccess::Success)
+        );
+        pipeline.set_state(gst::State::Null).unwrap();
+    }
+    // The end is enough, too.
+    let pipeline = pipeline("videotestsrc num-buffers=0", &path(&folder, "b.mp4"), "");
+    pipeline.set_state(gst::State::Paused).unwrap();
+    assert_eq!(
+        pipeline.state(gst::ClockTime::from_seconds(30)).0,
+        Ok(gst::StateChangeSuccess::Success)
+    );
+    pipeline.set_state(gst::State::Null).unwrap();
+    assert!(names(folder.path()).is_empty());
+}
+
+#[test]
 fn what_never_played_leaves_no_file() {
     let folder = folder();
     let file = path(&folder, "a.mp4");
