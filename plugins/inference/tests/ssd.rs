@@ -481,7 +481,7 @@ fn a_mean_or_std_that_makes_no_picture_is_refused() {
         ([0.0; 3], [f32::INFINITY; 3]),
     ] {
         let setup = Setup {
-            preprocess: Some(Preprocess::stretch(mean, std)),
+            preprocess: Preprocess::stretch(mean, std).into(),
             ..Setup::default()
         };
         let error = Detector::load(&network("nms-tf.onnx"), &options(EngineKind::Embedded), &setup).err();
@@ -523,7 +523,7 @@ fn too_large_a_batch_is_refused() {
 fn what_is_set_for_the_picture_reaches_the_network() {
     let input = |preprocess: Preprocess| {
         let setup = Setup {
-            preprocess: Some(preprocess),
+            preprocess: preprocess.into(),
             ..Setup::default()
         };
         let mut detector = detector(&network("nms-tf.onnx"), &options(EngineKind::Embedded), &setup);

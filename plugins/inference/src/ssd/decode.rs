@@ -55,7 +55,7 @@ impl Decoder {
             picture,
             preprocess,
         } = recognise(inputs, outputs, setup.family, given, model)?;
-        let preprocess = setup.preprocess.unwrap_or(preprocess);
+        let preprocess = setup.preprocess.of(preprocess);
         preprocess.check()?;
         let classes = match &plan {
             Plan::Heads(heads) => Some(heads.scores.width - usize::from(heads.background)),

@@ -50,7 +50,7 @@ pub use boxes::{Coder, DefaultBox};
 pub use decode::Decoder;
 pub use family::Family;
 pub use labels::{COCO, Labels, coco_index};
-pub use preprocess::{ColourOrder, Preprocess, Resize};
+pub use preprocess::{Changes, ColourOrder, Preprocess, Resize};
 
 /// One object.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -108,8 +108,7 @@ impl Limits {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Setup {
     pub family: Family,
-    /// `None` for the family's own.
-    pub preprocess: Option<Preprocess>,
+    pub preprocess: Changes,
     /// `None` for COCO's where the network has 80 or 90 classes, else numbers. The 80 of COCO also fit a network with COCO's 90
     /// numbers, whose gaps are then left out.
     pub labels: Option<Labels>,
@@ -258,12 +257,25 @@ impl Detector {
         sizes: &[(u32, u32)],
         limits: &Limits,
     ) -> Result<Vec<Vec<Detection>>, EngineError> {
-        limits.check()?;
+        let pictures: Vec<_> = sizes.iter().map(|&size| (size, limits)).collect();
+        self.finish_each(slot, &pictures)
+    }
+
+    /// As [`finish`](Self::finish), with limits for each picture.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish).
+    pub fn finish_each(
+        &mut self,
+        slot: usize,
+        pictures: &[((u32, u32), &Limits)],
+    ) -> Result<Vec<Vec<Detection>>, EngineError> {
+        pictures.iter().try_for_each(|(_, limits)| limits.check())?;
         self.network.finish(slot)?;
         let submitted = std::mem::take(&mut self.slot(slot)?.submitted);
         let there = submitted.iter().take_while(|there| **there).count();
-        if sizes.len() > there {
-            let reason = format!("{} pictures are wanted of a batch that holds {there}", sizes.len());
+        if pictures.len() > there {
+            let reason = format!("{} pictures are wanted of a batch that holds {there}", pictures.len());
             return Err(self.failure(reason));
         }
         let count = self.network.outputs().len();
@@ -272,11 +284,11 @@ impl Detector {
             outputs.push(self.network.output(slot, index)?);
         }
         let engine = self.network.engine();
-        let decode = |(index, &size)| {
+        let decode = |(index, &(size, limits))| {
             let found = self.decoder.decode(&outputs, index, size, limits);
             found.map_err(|reason| EngineError::Inference { engine, reason })
         };
-        sizes.iter().enumerate().map(decode).collect()
+        pictures.iter().enumerate().map(decode).collect()
     }
 
     /// Drops what is in flight and what was filled.

@@ -80,6 +80,37 @@ impl Preprocess {
     }
 }
 
+/// What is not done as the family's authors do: `None` for what is.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Changes {
+    pub resize: Option<Resize>,
+    pub channels: Option<ColourOrder>,
+    pub mean: Option<[f32; 3]>,
+    pub std: Option<[f32; 3]>,
+}
+
+impl Changes {
+    pub(super) fn of(&self, own: Preprocess) -> Preprocess {
+        Preprocess {
+            resize: self.resize.unwrap_or(own.resize),
+            channels: self.channels.unwrap_or(own.channels),
+            mean: self.mean.unwrap_or(own.mean),
+            std: self.std.unwrap_or(own.std),
+        }
+    }
+}
+
+impl From<Preprocess> for Changes {
+    fn from(all: Preprocess) -> Self {
+        Self {
+            resize: Some(all.resize),
+            channels: Some(all.channels),
+            mean: Some(all.mean),
+            std: Some(all.std),
+        }
+    }
+}
+
 /// The network's input.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Picture {
