@@ -60,8 +60,13 @@ fn doctor_tells_what_there_is_and_its_exit_code_agrees() {
             .iter()
             .any(|e| e["name"] == "filesrc" && e["found"] == true)
     );
+    let codecs = report["facts"]["codecs"].as_array().unwrap();
+    let h264 = codecs.iter().find(|codec| codec["codec"] == "h264").unwrap();
+    assert_eq!(h264["available"], true, "x264 or openh264 is there: {h264}");
+    assert!(codecs.iter().all(|codec| !codec["reason"].as_str().unwrap().is_empty()));
     let text = p.nunchi(&["doctor"]);
     for needle in [
+        "What nvencsink encodes with",
         "Inference engines",
         "Devices",
         "Encoders",

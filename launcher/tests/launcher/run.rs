@@ -22,6 +22,44 @@ fn a_clip_goes_through_and_every_frame_arrives() {
 }
 
 #[test]
+fn the_shipped_transcode_keeps_every_frame_and_the_sound() {
+    let p = Place::new();
+    let description = concat!(env!("CARGO_MANIFEST_DIR"), "/../pipelines/transcode.yaml");
+    for (name, sound) in [("both.mp4", true), ("good.mp4", false)] {
+        let input = format!("input={}", clip(name).display());
+        let folder = format!("r-{name}");
+        let encoder = ["encoder=software", "preset=ultrafast", "faststart=true"];
+        let start = ["run", description, &input, "--run-dir", &folder];
+        p.nunchi(&[&start[..], &encoder[..]].concat()).succeeds();
+        let video = p.path(&format!("{folder}/mp4/video.mp4"));
+        // The index of the fragments may still lie about in the file.
+        assert_eq!((frames(&video), tracks(&video, "soun") > 0), (60, sound), "{name}");
+    }
+}
+
+#[test]
+fn the_shipped_transcode_says_why_there_is_no_nvenc_and_what_is_no_video() {
+    let p = Place::new();
+    let description = concat!(env!("CARGO_MANIFEST_DIR"), "/../pipelines/transcode.yaml");
+    let input = format!("input={}", clip("good.mp4").display());
+    let refused = p
+        .command(&["run", description, &input, "--run-dir", "r", "encoder=nvenc"])
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned() + &String::from_utf8_lossy(&refused.stdout);
+    // Where there is one, it is used.
+    if !refused.status.success() {
+        assert!(told.contains("nvenc") && told.contains("driver"), "{told}");
+        assert!(!p.path("r/mp4/video.mp4").exists());
+    }
+    p.write("text.mp4", "this is no video");
+    let input = format!("input={}", p.path("text.mp4").display());
+    let done = p.nunchi(&["run", description, &input, "--run-dir", "s"]);
+    assert_ne!(done.code, Some(0), "{}", done.out);
+    assert!(!p.path("s/mp4/video.mp4").exists());
+}
+
+#[test]
 fn the_summary_as_json_is_also_in_the_run_folder() {
     let p = Place::new();
     p.pipeline("videotestsrc num-buffers=7 ! fakesink", "");

@@ -356,7 +356,7 @@ impl FrameGate {
             }
             gst::EventView::Segment(segment) => {
                 let Some(segment) = segment.segment().downcast_ref::<gst::ClockTime>() else {
-                    gst::element_imp_error!(self, gst::StreamError::Format, ["a segment in time is needed"]);
+                    gst::element_imp_error!(self, gst::StreamError::Format, ("a segment in time is needed"));
                     return false;
                 };
                 lock(&self.state).segment = segment.clone();

@@ -55,10 +55,10 @@ impl FileOut {
             gst::element_imp_warning!(
                 self,
                 gst::ResourceError::Write,
-                [
+                (
                     "An earlier recording was cut short; what there is of it is in {}",
                     recovered.display()
-                ]
+                )
             );
         }
         Ok(writer)
@@ -101,11 +101,11 @@ impl FileOut {
 
     fn tell(&self, error: &Error) {
         match error {
-            Error::Full { .. } => gst::element_imp_error!(self, gst::ResourceError::NoSpaceLeft, ["{error}"]),
+            Error::Full { .. } => gst::element_imp_error!(self, gst::ResourceError::NoSpaceLeft, ("{error}")),
             Error::Write { .. } | Error::Publish { .. } => {
-                gst::element_imp_error!(self, gst::ResourceError::Write, ["{error}"]);
+                gst::element_imp_error!(self, gst::ResourceError::Write, ("{error}"));
             }
-            _ => gst::element_imp_error!(self, gst::ResourceError::OpenWrite, ["{error}"]),
+            _ => gst::element_imp_error!(self, gst::ResourceError::OpenWrite, ("{error}")),
         }
     }
 
@@ -124,7 +124,12 @@ impl FileOut {
                     .and_then(gst::FormattedSegment::start);
                 let open = matches!(*lock(&self.state), State::Open(_));
                 match start {
-                    Some(start) if open => self.with(|writer| writer.seek(*start)).is_ok(),
+                    Some(start) if open => self
+                        .with(|writer| {
+                            writer.seek(*start);
+                            Ok(())
+                        })
+                        .is_ok(),
                     _ => true,
                 }
             }

@@ -30,23 +30,23 @@ const ANY_SIZE: (i32, i32) = (640, 360);
 
 impl NvencSink {
     pub(super) fn fail(&self, text: &str) {
-        gst::element_imp_error!(self, gst::ResourceError::Settings, ["{text}"]);
+        gst::element_imp_error!(self, gst::ResourceError::Settings, ("{text}"));
     }
 
     /// Everything that can be known before the first frame.
     pub(super) fn decide(&self) -> Result<(), gst::ErrorMessage> {
         let settings = lock(&self.settings).clone();
-        let wrong = |text: String| gst::error_msg!(gst::ResourceError::Settings, ["{text}"]);
+        let wrong = |text: String| gst::error_msg!(gst::ResourceError::Settings, ("{text}"));
         let (container, codec, location) = container::check(&settings).map_err(wrong)?;
         let first = PathBuf::from(container::file(&location, 0));
         writer::check(&first, settings.overwrite)
-            .map_err(|error| gst::error_msg!(gst::ResourceError::OpenWrite, ["{error}"]))?;
+            .map_err(|error| gst::error_msg!(gst::ResourceError::OpenWrite, ("{error}")))?;
         let caps = gst::Caps::builder("video/x-raw")
             .field("width", ANY_SIZE.0)
             .field("height", ANY_SIZE.1)
             .build();
         let choice = trial::choose(&settings, codec, &caps)
-            .map_err(|error| gst::error_msg!(gst::ResourceError::NotFound, ["{error}"]))?;
+            .map_err(|error| gst::error_msg!(gst::ResourceError::NotFound, ("{error}")))?;
         *lock(&self.run) = Run {
             decided: Some(Decided {
                 settings,
@@ -69,7 +69,7 @@ impl NvencSink {
             return;
         }
         if choice.fallback {
-            gst::element_imp_warning!(self, gst::ResourceError::NotFound, ["{}", choice.reason]);
+            gst::element_imp_warning!(self, gst::ResourceError::NotFound, ("{}", choice.reason));
         }
         let structure = gst::Structure::builder("nunchi-encoder")
             .field("encoder", &choice.candidate.name)
@@ -109,11 +109,11 @@ impl NvencSink {
                 gst::element_imp_error!(
                     self,
                     gst::StreamError::Format,
-                    [
+                    (
                         "the size of the video changes to {}x{}: set size-change=new-segment to go on in the next file",
                         size.0,
                         size.1
-                    ]
+                    )
                 );
                 return Err(gst::FlowError::NotNegotiated);
             }
@@ -170,11 +170,11 @@ impl NvencSink {
                         gst::element_imp_warning!(
                             self,
                             gst::StreamError::Failed,
-                            [
+                            (
                                 "nothing came to {} within {} s: the file begins without it",
                                 silent.pad.name(),
                                 SOUND_PATIENCE.as_secs()
-                            ]
+                            )
                         );
                     }
                     return audio
@@ -322,7 +322,7 @@ impl NvencSink {
                     gst::element_imp_warning!(
                         self,
                         gst::StreamError::Failed,
-                        ["the video ended before its first frame: no file was written"]
+                        ("the video ended before its first frame: no file was written")
                     );
                     self.tell_the_end(gst::Seqnum::next());
                 }
@@ -452,10 +452,10 @@ impl NvencSink {
         gst::element_imp_warning!(
             self,
             gst::ResourceError::Write,
-            [
+            (
                 "the file was not finished within finalize-timeout; what was written is in {}",
                 part.display()
-            ]
+            )
         );
     }
 

@@ -146,9 +146,7 @@ impl NvencSink {
             gst::element_imp_warning!(
                 self,
                 gst::CoreError::Clock,
-                [
-                    "frames come faster than they can be encoded, and are dropped: {dropped} so far. Fewer or smaller frames, preset=ultrafast or adaptive=true help"
-                ]
+                ("frames come faster than they can be encoded, and are dropped: {dropped} so far. Fewer or smaller frames, preset=ultrafast or adaptive=true help")
             );
         }
     }
@@ -159,10 +157,10 @@ impl NvencSink {
             gst::element_imp_warning!(
                 self,
                 gst::StreamError::Failed,
-                [
+                (
                     "the times of the {} went back; in the file they go on, from {at}",
                     if kind == Kind::Video { "video" } else { "sound" }
-                ]
+                )
             );
         }
     }

@@ -1,7 +1,8 @@
 //! A file that is written under a temporary name and gets its own when it is whole.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
+use std::io::{self, ErrorKind, Seek};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -11,6 +12,10 @@ use super::faststart;
 
 /// How often what was written goes to the disk for sure.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
+/// Changes that wait, in bytes.
+const MOST_CHANGES: usize = 1 << 20;
+/// What is in front of this tells what the file holds.
+const HEAD: u64 = 4096;
 /// Names that are tried for a file that an earlier run left behind.
 const MAX_RECOVERED: u32 = 10_000;
 
@@ -59,6 +64,12 @@ pub struct Writer {
     syncer: Option<JoinHandle<()>>,
     /// Left behind by a run that ended in the middle, and moved out of the way.
     recovered: Option<PathBuf>,
+    /// Where in the file the next data go.
+    place: u64,
+    /// Of what was written whole.
+    length: u64,
+    /// What is to be written in front of that, and where.
+    changes: Vec<(u64, Vec<u8>)>,
 }
 
 /// Shared with the thread that sends data to the disk, so that a slow disk does not hold up the stream.
@@ -154,6 +165,9 @@ impl Writer {
             disk,
             syncer: Some(syncer),
             recovered,
+            place: 0,
+            length: 0,
+            changes: Vec::new(),
         })
     }
 
@@ -167,16 +181,45 @@ impl Writer {
             state.dirty = true;
             state.error.take()
         };
-        let result = late.map_or(Ok(()), Err).and_then(|()| self.file.write_all(data));
+        let result = late.map_or(Ok(()), Err).and_then(|()| self.put(data));
         result.map_err(|error| self.broken(error))
     }
 
-    /// To a place in the file, from its start.
-    pub fn seek(&mut self, to: u64) -> Result<(), Error> {
-        match self.file.seek(SeekFrom::Start(to)) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(self.broken(error)),
+    /// What changes the file waits until what is appended next is written: a muxer that finishes a file makes its head point to an index which it appends
+    /// then. Where that finds no room, or is never written, the head still tells of what is there.
+    fn put(&mut self, data: &[u8]) -> io::Result<()> {
+        let end = self.place.saturating_add(data.len() as u64);
+        if end <= self.length {
+            let waiting: usize = self.changes.iter().map(|(_, change)| change.len()).sum();
+            if waiting.saturating_add(data.len()) > MOST_CHANGES {
+                self.change()?;
+            }
+            self.changes.push((self.place, data.to_vec()));
+            self.place = end;
+            return Ok(());
         }
+        self.file.write_all_at(data, self.place).inspect_err(|_| {
+            // Half a box at the end would keep players from all that is in front of it.
+            let _ = self.file.set_len(self.length);
+        })?;
+        (self.place, self.length) = (end, end);
+        self.change()
+    }
+
+    /// Writes what waits, behind what it tells of.
+    fn change(&mut self) -> io::Result<()> {
+        if self.changes.iter().any(|(place, _)| *place < HEAD) {
+            self.file.sync_data()?;
+        }
+        for (place, data) in self.changes.drain(..) {
+            self.file.write_all_at(&data, place)?;
+        }
+        Ok(())
+    }
+
+    /// To a place in the file, from its start.
+    pub fn seek(&mut self, to: u64) {
+        self.place = to;
     }
 
     fn broken(&self, error: io::Error) -> Error {
@@ -190,7 +233,7 @@ impl Writer {
     /// Gives the file its name, once all of it is on the disk. `faststart`: with the index of an MP4 in front.
     pub fn finish(mut self, faststart: bool) -> Result<Published, Error> {
         self.end_sync();
-        let synced = self.file.sync_all();
+        let synced = self.change().and_then(|()| self.file.sync_all());
         if let Err(error) = synced {
             return Err(self.broken(error));
         }
@@ -374,7 +417,7 @@ mod tests {
         let path = folder.path().join("video.mp4");
         let mut writer = Writer::create(&path, false).unwrap();
         writer.write(b"hello world").unwrap();
-        writer.seek(0).unwrap();
+        writer.seek(0);
         writer.write(b"H").unwrap();
         assert_eq!(names(folder.path()), ["video.mp4.part"]);
         let published = writer.finish(false).unwrap();
@@ -476,6 +519,44 @@ mod tests {
         assert_eq!(writer.finish(false).unwrap().bytes, 6);
         assert_eq!(fs::read(&path).unwrap(), b"onetwo");
         assert_eq!(names(&folder), ["video.mp4"]);
+    }
+
+    #[test]
+    fn the_head_changes_when_what_it_tells_of_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, part) = (folder.path().join("a"), folder.path().join("a.part"));
+        let mut writer = Writer::create(&path, false).unwrap();
+        let content = || fs::read_to_string(&part).unwrap();
+        writer.write(b"head body").unwrap();
+        writer.seek(0);
+        writer.write(b"HE").unwrap();
+        writer.write(b"AD").unwrap();
+        assert_eq!(content(), "head body");
+        writer.seek(9);
+        writer.write(b" index").unwrap();
+        assert_eq!(content(), "HEAD body index");
+        // At the end there is nothing that could be appended.
+        writer.seek(5);
+        writer.write(b"BODY").unwrap();
+        // Beyond the end, and over it.
+        writer.seek(14);
+        writer.write(b"X.").unwrap();
+        writer.finish(false).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "HEAD BODY indeX.");
+    }
+
+    #[test]
+    fn changes_that_pile_up_are_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = Writer::create(&folder.path().join("a"), false).unwrap();
+        writer.write(&[0; 5000]).unwrap();
+        for _ in 0..500 {
+            writer.seek(0);
+            writer.write(&[1; 4096]).unwrap();
+            let waiting: usize = writer.changes.iter().map(|(_, change)| change.len()).sum();
+            assert!(waiting <= MOST_CHANGES);
+        }
+        assert_eq!(fs::read(folder.path().join("a.part")).unwrap()[0], 1);
     }
 
     #[test]

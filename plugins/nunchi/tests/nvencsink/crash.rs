@@ -5,17 +5,14 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 
 /// This program again, as the one that records: it is the only test that runs then.
-fn recorder(location: &Path, limit: Option<u64>) -> Child {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command
+fn recorder(location: &Path) -> Child {
+    Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "crash::records_until_it_is_killed", "--nocapture"])
         .env("NUNCHI_TEST_RECORD", location)
         .stdout(Stdio::piped())
-        .stderr(Stdio::null());
-    if let Some(limit) = limit {
-        command.env("NUNCHI_TEST_LIMIT", limit.to_string());
-    }
-    command.spawn().unwrap()
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
 }
 
 /// Not a test by itself: without a location it has nothing to do.
@@ -39,6 +36,98 @@ fn records_until_it_is_killed() {
     }
 }
 
+/// Not a test by itself either: a file of 200 frames, and what was told of it.
+#[test]
+#[allow(clippy::print_stdout, reason = "who started it reads that")]
+fn records_a_short_file() {
+    let Some(location) = std::env::var_os("NUNCHI_TEST_SHORT") else {
+        return;
+    };
+    init();
+    let properties = "tune=low-latency preset=ultrafast gop-size=10 bitrate=2000 fragment-duration=200000000";
+    let source = "videotestsrc pattern=snow num-buffers=200 ! video/x-raw,width=160,height=120,framerate=50/1";
+    let pipeline = pipeline(source, Path::new(&location), properties);
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let bus = pipeline.bus().unwrap();
+    let kinds = [gst::MessageType::Eos, gst::MessageType::Error];
+    let end = bus.timed_pop_filtered(gst::ClockTime::from_seconds(60), &kinds);
+    pipeline.set_state(gst::State::Null).unwrap();
+    let messages: Vec<_> = end.into_iter().chain(bus.iter()).collect();
+    for message in messages {
+        match message.view() {
+            gst::MessageView::Eos(_) => println!("eos"),
+            gst::MessageView::Error(error) => println!("error {}", error.error()),
+            _ => {}
+        }
+    }
+}
+
+/// Has a short file recorded where no file may be larger than so many blocks of 512 bytes; what was told.
+fn short_file(location: &Path, blocks: Option<u64>) -> Vec<String> {
+    let limit = blocks.map_or_else(String::new, |blocks| format!("ulimit -f {blocks};"));
+    // Without the signal a write fails, as on a disk that is full.
+    let output = Command::new("sh")
+        .args(["-c", &format!("trap '' XFSZ; {limit} exec \"$0\" \"$@\"")])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "crash::records_a_short_file", "--nocapture"])
+        .env("NUNCHI_TEST_SHORT", location)
+        // Its registry is written by others, without a limit.
+        .env("GST_REGISTRY_UPDATE", "no")
+        .stderr(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| {
+            let at = line
+                .find("eos")
+                .filter(|at| line.ends_with("eos") && *at + 3 == line.len());
+            at.or_else(|| line.find("error ")).map(|at| line[at..].to_owned())
+        })
+        .collect()
+}
+
+#[test]
+fn a_disk_that_fills_up_is_one_error_and_costs_no_more_than_a_fragment() {
+    let folder = folder();
+    let whole = path(&folder, "whole.mp4");
+    assert_eq!(short_file(&whole, None), ["eos"]);
+    let blocks = std::fs::metadata(&whole).unwrap().len() / 512;
+    let sizes: Vec<u64> = probe(&whole).video.iter().map(|_| 1).collect();
+    assert_eq!(sizes.len(), 200);
+    // In the middle, and while the file is finished, at each of its last blocks.
+    for (number, limit) in [blocks / 4, blocks / 2]
+        .into_iter()
+        .chain(blocks.saturating_sub(14)..=blocks)
+        .enumerate()
+    {
+        let file = path(&folder, &format!("{number}.mp4"));
+        let told = short_file(&file, Some(limit));
+        let part = path(&folder, &format!("{number}.mp4.part"));
+        if told == ["eos"] {
+            // The index of the fragments is larger than that of the plain file.
+            assert_eq!(probe(&file).video.len(), 200);
+            assert!(!part.exists());
+            continue;
+        }
+        assert_eq!(told.len(), 1, "{limit} of {blocks}: {told:?}");
+        assert!(
+            told[0].contains(part.file_name().unwrap().to_str().unwrap()),
+            "{told:?}"
+        );
+        assert!(!file.exists());
+        let kept = probe(&part).video.len() as u64;
+        // A fragment has 10 frames, and the muxer holds another one.
+        let written = 200 * limit / blocks;
+        assert!(
+            kept + 30 >= written.min(200),
+            "{limit} of {blocks} blocks: {kept} frames"
+        );
+        decoded(&part, &["-f", "null"]);
+    }
+}
+
 #[test]
 fn a_kill_costs_no_more_than_a_fragment() {
     let folder = folder();
@@ -47,7 +136,7 @@ fn a_kill_costs_no_more_than_a_fragment() {
         let children: Vec<_> = (0..5_u64)
             .map(|number| {
                 let file = path(&folder, &format!("{round}-{number}.mp4"));
-                let mut child = recorder(&file, None);
+                let mut child = recorder(&file);
                 // Golden ratio steps spread the moments evenly.
                 let share = ((round * 5 + number) as f64 * 0.618_033_988_75).fract();
                 let wanted = (10.0 + share * 115.0) as u64;

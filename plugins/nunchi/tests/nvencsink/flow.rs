@@ -101,6 +101,51 @@ fn live_sources_drop_by_themselves_and_files_do_not() {
 }
 
 #[test]
+fn a_slow_disk_holds_up_nobody_and_loses_nothing_unsaid() {
+    let folder = folder();
+    let file = path(&folder, "a.ts");
+    let source =
+        "videotestsrc is-live=true num-buffers=60 pattern=snow ! video/x-raw,width=64,height=48,framerate=60/1";
+    let pipeline = pipeline(source, &file, "preset=ultrafast tune=low-latency max-buffers=2");
+    sink(&pipeline)
+        .downcast_ref::<gst::Bin>()
+        .unwrap()
+        .connect_element_added(move |_, element| {
+            if element.factory().is_some_and(|factory| factory.name() == "h264parse") {
+                let pad = element.static_pad("src").unwrap();
+                pad.connect_linked(move |_, muxer| {
+                    let muxer = muxer.parent_element().unwrap();
+                    let file = muxer.static_pad("src").unwrap().peer();
+                    // What is written takes a while to be taken.
+                    file.unwrap()
+                        .add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, |_, _| {
+                            std::thread::sleep(Duration::from_millis(40));
+                            gst::PadProbeReturn::Ok
+                        });
+                });
+            }
+        });
+    let (begun, last) = (
+        Instant::now(),
+        std::sync::Arc::new(std::sync::Mutex::new(Duration::MAX)),
+    );
+    let seen = last.clone();
+    let pad = sink(&pipeline).static_pad("sink").unwrap();
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+        *seen.lock().unwrap() = begun.elapsed();
+        gst::PadProbeReturn::Ok
+    });
+    run(&pipeline).unwrap();
+    let (processed, dropped) = counts(&sink(&pipeline));
+    assert_eq!(processed + dropped, 60);
+    assert!(dropped > 0, "{processed} {dropped}");
+    // The last frame came after a second, as the source made it, and not after more than two.
+    let last = *last.lock().unwrap();
+    assert!(last < Duration::from_millis(1800), "{last:?}");
+    assert_eq!(probe(&file).video.len() as u64, processed);
+}
+
+#[test]
 fn short_memory_lets_one_frame_wait() {
     let folder = folder();
     let file = path(&folder, "a.mp4");
