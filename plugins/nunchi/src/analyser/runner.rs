@@ -1,7 +1,7 @@
 //! The way of a frame through an analyser.
 
 use super::{
-    Engine, Fallback, Options,
+    Engine, Fallback,
     analysis::{Analysis, Frame},
     attach::{Findings, Pending, attach},
     start_error,
@@ -221,7 +221,9 @@ impl<A: Analysis> Runner<A> {
 
     /// What `look` sees of the analysis; `None` while it is not started.
     pub fn with_analysis<T>(&self, look: impl FnOnce(&A) -> T) -> Option<T> {
-        lock(&self.streaming).as_ref().map(|streaming| look(&streaming.analysis))
+        lock(&self.streaming)
+            .as_ref()
+            .map(|streaming| look(&streaming.analysis))
     }
 
     /// Has the streaming thread give up what it waits for: before a stop, which waits for that thread.

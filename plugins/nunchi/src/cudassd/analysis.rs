@@ -24,6 +24,7 @@ pub struct SsdAnalysis {
     presence: Presence,
     last: Vec<(Detection, Known)>,
     patience: gst::ClockTime,
+    lines: Option<files::Lines>,
 }
 
 impl SsdAnalysis {
@@ -79,6 +80,11 @@ impl Analysis for SsdAnalysis {
             presence: Presence::default(),
             last: Vec::new(),
             patience: gst::ClockTime::from_nseconds(settings.batch_timeout),
+            lines: settings
+                .json_location
+                .as_deref()
+                .map(files::Lines::create)
+                .transpose()?,
         })
     }
 
@@ -126,20 +132,18 @@ impl Analysis for SsdAnalysis {
         let objects = self.member.finish(slot)?;
         let (time, size) = (frame.time.nseconds(), frame.size());
         let known = self.tracker.update(&objects, time, settings.presence_timeout);
-        let told = self.presence.update(&objects, time, settings.min_duration, &self.labels);
+        let told = self
+            .presence
+            .update(&objects, time, settings.min_duration, &self.labels);
         self.last = objects.iter().copied().zip(known).collect();
-        // Objects that lie outside of the frame altogether are not described.
-        let mut found = Vec::with_capacity(objects.len());
-        let mut places = Vec::with_capacity(objects.len());
-        for object in &self.last {
-            let described = self.describe(object, size);
-            places.push(described.is_some().then_some(found.len()));
-            found.extend(described);
-        }
-        let placed = |index: Option<usize>| index.and_then(|index| places.get(index).copied().flatten());
-        events.extend(told.into_iter().map(|(index, event)| (placed(index), event)));
+        let found = self.repeat(size);
+        // They are of a class, not of one object.
+        events.extend(told.into_iter().map(|event| (None, event)));
         if let Some(location) = &settings.detections_location {
             files::write(location, frame.number, &objects)?;
+        }
+        if let Some(lines) = &mut self.lines {
+            lines.append(frame, &self.last, &self.labels)?;
         }
         Ok(found)
     }

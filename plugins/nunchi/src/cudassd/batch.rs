@@ -29,7 +29,11 @@ pub struct Plan {
 
 impl Plan {
     fn load(&self, on_cpu: bool) -> Result<Detector, EngineError> {
-        let options = if on_cpu { self.options.on_cpu() } else { self.options.clone() };
+        let options = if on_cpu {
+            self.options.on_cpu()
+        } else {
+            self.options.clone()
+        };
         Detector::load(&self.model, &options, &self.setup)
     }
 }
@@ -186,10 +190,6 @@ impl Member {
 
     pub fn labels(&self) -> Labels {
         self.with(|detector| detector.labels().clone())
-    }
-
-    pub fn family(&self) -> &'static str {
-        self.with(|detector| detector.family().as_str())
     }
 
     pub fn default_limits(&self) -> Limits {
@@ -413,7 +413,10 @@ mod tests {
         assert!(member.finish(1).is_err());
         submit(&mut member, 3);
         submit(&mut member, 0);
-        assert!(member.is_complete(3), "the places of what was dropped count until the batch is read");
+        assert!(
+            member.is_complete(3),
+            "the places of what was dropped count until the batch is read"
+        );
         member.finish(3).unwrap();
         member.finish(0).unwrap();
     }

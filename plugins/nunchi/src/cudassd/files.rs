@@ -1,21 +1,88 @@
-//! A text file for each frame: five lines for each object, the least sure first: x0, y0, x1, y1 as parts of the frame, and the number of the class.
+//! What was found, in files: a text file for each frame, and a line of JSON for each in one file.
+//!
+//! A text file has five lines for each object, the least sure first: x0, y0, x1, y1 as parts of the frame, and the number of the class.
 
+use super::tracker::Known;
+use crate::analyser::Frame;
 use crate::xmllogsink::numbered;
 use nunchi_inference::engine::EngineError;
-use nunchi_inference::ssd::Detection;
-use std::fmt::Write;
+use nunchi_inference::ssd::{Detection, Labels};
+use serde_json::json;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Write as _;
 use std::path::Path;
 
 /// Frames are numbered from here on.
 const FIRST: u64 = 1;
 
-/// Refuses a location that does not do, before anything is read.
-pub fn check(location: &str) -> Result<(), EngineError> {
-    let conflict = |what: String, remedy: &str| EngineError::Conflict {
+fn conflict(what: String, remedy: &str) -> EngineError {
+    EngineError::Conflict {
         engine: "cudassd".to_owned(),
         what,
         remedy: remedy.to_owned(),
-    };
+    }
+}
+
+/// A file of JSON lines.
+pub struct Lines {
+    file: File,
+    path: String,
+}
+
+impl Lines {
+    /// Makes the file anew.
+    pub fn create(path: &str) -> Result<Self, EngineError> {
+        let file = File::create(path).map_err(|error| {
+            conflict(
+                format!("json-location: {path} cannot be made: {error}"),
+                "name a file in a folder that is there and can be written to",
+            )
+        })?;
+        let path = path.to_owned();
+        Ok(Self { file, path })
+    }
+
+    /// Appends a frame: its number from 1, running time in seconds, size in pixels, and the objects in it, the surest first, with their boxes in pixels.
+    pub fn append(
+        &mut self,
+        frame: &Frame<'_>,
+        objects: &[(Detection, Known)],
+        labels: &Labels,
+    ) -> Result<(), EngineError> {
+        let (width, height) = frame.size();
+        // Single precision has seven digits.
+        let score = |score: f32| (f64::from(score) * 1e6).round() / 1e6;
+        let pixels = |part: f32, side: u32| (f64::from(part) * f64::from(side) * 1e3).round() / 1e3;
+        let object = |(found, known): &(Detection, Known)| {
+            let [x0, y0, x1, y1] = found.rect;
+            json!({
+                "label": labels.name(found.class),
+                "class": found.class,
+                "confidence": score(found.score),
+                "box": [pixels(x0, width), pixels(y0, height), pixels(x1, width), pixels(y1, height)],
+                "track": known.id,
+            })
+        };
+        let line = json!({
+            "frame": frame.number.saturating_add(FIRST),
+            "time": frame.time.nseconds() as f64 / 1e9,
+            "width": width,
+            "height": height,
+            "objects": objects.iter().map(object).collect::<Vec<_>>(),
+        });
+        // In one piece, so that a kill leaves whole lines.
+        self.file.write_all(format!("{line}\n").as_bytes()).map_err(|error| {
+            conflict(
+                format!("json-location: {} cannot be written: {error}", self.path),
+                "make room",
+            )
+        })
+    }
+}
+
+/// Refuses a location that does not do, before anything is read.
+pub fn check(location: &str) -> Result<(), EngineError> {
     if numbered(location, 0) == numbered(location, 1) {
         return Err(conflict(
             format!("detections-location={location} names one file for all frames"),
@@ -23,7 +90,9 @@ pub fn check(location: &str) -> Result<(), EngineError> {
         ));
     }
     let path = numbered(location, 0);
-    let folder = Path::new(&path).parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = Path::new(&path)
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
     if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
         return Err(conflict(
             format!("detections-location is in {}, which is no folder", folder.display()),
@@ -37,10 +106,11 @@ pub fn check(location: &str) -> Result<(), EngineError> {
 pub fn write(location: &str, number: u64, objects: &[Detection]) -> Result<(), EngineError> {
     let number = u32::try_from(number.saturating_add(FIRST)).unwrap_or(u32::MAX);
     let path = numbered(location, number);
-    std::fs::write(&path, text(objects)).map_err(|error| EngineError::Conflict {
-        engine: "cudassd".to_owned(),
-        what: format!("{path} cannot be written: {error}"),
-        remedy: "make room, or set detections-location to a folder that can be written to".to_owned(),
+    std::fs::write(&path, text(objects)).map_err(|error| {
+        conflict(
+            format!("{path} cannot be written: {error}"),
+            "make room, or set detections-location to a folder that can be written to",
+        )
     })
 }
 

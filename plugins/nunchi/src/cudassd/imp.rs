@@ -1,6 +1,7 @@
 use super::{analysis::SsdAnalysis, settings::Settings};
 use crate::analyser::{self, Runner};
 use gst::{glib, prelude::*, subclass::prelude::*};
+use gst_base::prelude::*;
 use gst_base::subclass::{base_transform::GenerateOutputSuccess, prelude::*};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
@@ -42,16 +43,17 @@ impl CudaSsd {
                     continue;
                 };
                 // As if a frame came: in turn with those that do.
-                let pad = element.sink_pad().clone();
+                let base: &gst_base::BaseTransform = element.upcast_ref();
+                let pad = base.sink_pad().clone();
                 let _turn = pad.stream_lock();
                 let this = element.imp();
                 let settings = this.settings().clone();
-                this.runner.push_complete(element.upcast_ref(), &settings);
+                this.runner.push_complete(base, &settings);
             }
         };
         let thread = std::thread::Builder::new().name("cudassd-batch".to_owned()).spawn(work);
-        let thread = thread
-            .map_err(|error| gst::error_msg!(gst::ResourceError::Failed, ("no thread for batches: {error}")))?;
+        let thread =
+            thread.map_err(|error| gst::error_msg!(gst::ResourceError::Failed, ("no thread for batches: {error}")))?;
         *self.watcher.lock().unwrap_or_else(|e| e.into_inner()) = Some(Watcher { stop, thread });
         Ok(())
     }

@@ -31,7 +31,11 @@ glib::wrapper! {
 
 /// Registers the element with rank NONE.
 pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
-    for enumeration in [Family::static_type(), Resize::static_type(), ChannelOrder::static_type()] {
+    for enumeration in [
+        Family::static_type(),
+        Resize::static_type(),
+        ChannelOrder::static_type(),
+    ] {
         enumeration.mark_as_plugin_api(gst::PluginAPIFlags::empty());
     }
     gst::Element::register(Some(plugin), "cudassd", gst::Rank::NONE, CudaSsd::static_type())

@@ -21,14 +21,8 @@ struct Class {
 }
 
 impl Presence {
-    /// Takes the objects of a frame at `time` in nanoseconds, the best first. Each event has the index of the best object of its class, where one is there.
-    pub fn update(
-        &mut self,
-        objects: &[Detection],
-        time: u64,
-        min_duration: u64,
-        labels: &Labels,
-    ) -> Vec<(Option<usize>, Event)> {
+    /// Takes the objects of a frame at `time` in nanoseconds, the best first.
+    pub fn update(&mut self, objects: &[Detection], time: u64, min_duration: u64, labels: &Labels) -> Vec<Event> {
         let mut seen: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
         for (index, object) in objects.iter().enumerate() {
             seen.entry(object.class).or_insert((index, 0)).1 += 1;
@@ -50,9 +44,8 @@ impl Presence {
             let holds = best.is_some() || (class.hysteresis.is_active() && !is_away);
             let score = if holds { 1.0 } else { 0.0 };
             if let Some(state) = class.hysteresis.update(score, time, &limits) {
-                let object = best.map(|&(index, count)| (index, count, &objects[index]));
-                let event = event(labels.name(number), state, object.map(|(_, count, best)| (count, best)));
-                events.push((object.map(|(index, ..)| index), event));
+                let best = best.map(|&(index, count)| (count, &objects[index]));
+                events.push(event(labels.name(number), state, best));
             }
             holds || class.hysteresis.is_active()
         });
@@ -106,12 +99,12 @@ mod tests {
         classes.iter().map(object).collect()
     }
 
-    fn told(presence: &mut Presence, classes: &[usize], time: u64) -> Vec<(String, State, Option<usize>)> {
+    fn told(presence: &mut Presence, classes: &[usize], time: u64) -> Vec<(String, State)> {
         let labels = Labels::coco();
         presence
             .update(&objects(classes), time, 100, &labels)
             .into_iter()
-            .map(|(index, event)| (event.message, event.state, index))
+            .map(|event| (event.message, event.state))
             .collect()
     }
 
@@ -122,20 +115,20 @@ mod tests {
         assert_eq!(told(&mut presence, &[0], 50), []);
         assert_eq!(
             told(&mut presence, &[2, 0, 0], 100),
-            [("person in view (2)".to_owned(), State::Start, Some(1))]
+            [("person in view (2)".to_owned(), State::Start)]
         );
         assert_eq!(
             told(&mut presence, &[0], 150),
-            [("person in view".to_owned(), State::Ongoing, Some(0))]
+            [("person in view".to_owned(), State::Ongoing)]
         );
         // Missed for a while.
         assert_eq!(
             told(&mut presence, &[], 250),
-            [("person in view".to_owned(), State::Ongoing, None)]
+            [("person in view".to_owned(), State::Ongoing)]
         );
         assert_eq!(
             told(&mut presence, &[], 251),
-            [("person out of view".to_owned(), State::End, None)]
+            [("person out of view".to_owned(), State::End)]
         );
         assert_eq!(told(&mut presence, &[], 252), []);
     }
@@ -157,7 +150,7 @@ mod tests {
         let mut states = Vec::new();
         for (time, classes) in [&[0][..], &[0], &[], &[], &[0]].into_iter().enumerate() {
             let events = presence.update(&objects(classes), time as u64, 0, &labels);
-            states.extend(events.into_iter().map(|(_, event)| event.state));
+            states.extend(events.into_iter().map(|event| event.state));
         }
         assert_eq!(states, [State::Start, State::Ongoing, State::End, State::Start]);
         let ends = presence.finish(&labels);
@@ -174,7 +167,7 @@ mod tests {
             let mut events = Vec::new();
             for (classes, step) in &frames {
                 time += step;
-                events.extend(presence.update(&objects(classes), time, 100, &labels).into_iter().map(|(_, event)| event));
+                events.extend(presence.update(&objects(classes), time, 100, &labels));
             }
             events.extend(presence.finish(&labels));
             for event in events {

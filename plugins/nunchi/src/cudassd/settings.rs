@@ -18,7 +18,10 @@ pub enum Family {
     Auto,
     #[enum_value(name = "NVIDIA's SSD300 v1.1", nick = "ssd300")]
     Ssd300,
-    #[enum_value(name = "torchvision's SSD300 (VGG-16) and SSDLite320 (MobileNetV3)", nick = "torchvision")]
+    #[enum_value(
+        name = "torchvision's SSD300 (VGG-16) and SSDLite320 (MobileNetV3)",
+        nick = "torchvision"
+    )]
     TorchVision,
     #[enum_value(name = "TensorFlow Object Detection API, raw heads", nick = "tf")]
     Tf,
@@ -50,7 +53,10 @@ pub enum Resize {
     Auto,
     #[enum_value(name = "All of it, proportions not kept", nick = "stretch")]
     Stretch,
-    #[enum_value(name = "The largest part in its middle that has the input's proportions", nick = "center-crop")]
+    #[enum_value(
+        name = "The largest part in its middle that has the input's proportions",
+        nick = "center-crop"
+    )]
     CenterCrop,
 }
 
@@ -87,6 +93,7 @@ pub struct Settings {
     pub batch_timeout: u64,
     pub batch_group: String,
     pub detections_location: Option<String>,
+    pub json_location: Option<String>,
     pub min_duration: u64,
     pub presence_timeout: u64,
 }
@@ -110,6 +117,7 @@ impl Default for Settings {
             batch_timeout: 40_000_000,
             batch_group: String::new(),
             detections_location: None,
+            json_location: None,
             min_duration: 200_000_000,
             presence_timeout: 500_000_000,
         }
@@ -249,6 +257,7 @@ impl Settings {
             "batch-timeout" => self.batch_timeout = property::value(new),
             "batch-group" => self.batch_group = property::path(new).unwrap_or_default(),
             "detections-location" => self.detections_location = property::path(new),
+            "json-location" => self.json_location = property::path(new),
             "min-duration" => self.min_duration = property::value(new),
             "presence-timeout" => self.presence_timeout = property::value(new),
             name => {
@@ -276,6 +285,7 @@ impl Settings {
             "batch-timeout" => self.batch_timeout.to_value(),
             "batch-group" => self.batch_group.to_value(),
             "detections-location" => self.detections_location.to_value(),
+            "json-location" => self.json_location.to_value(),
             "min-duration" => self.min_duration.to_value(),
             "presence-timeout" => self.presence_timeout.to_value(),
             name => self
@@ -387,6 +397,12 @@ impl Settings {
                 "detections-location",
                 "Detections location",
                 "Text file for each frame, with its number from 1: infer%d.txt; five lines for each object",
+                None,
+            ),
+            text(
+                "json-location",
+                "JSON location",
+                "File of JSON lines: one for each frame that is read, with its objects",
                 None,
             ),
             property::time(

@@ -108,7 +108,11 @@ mod tests {
     }
 
     fn ids(tracker: &mut Tracker, objects: &[Detection], time: u64) -> Vec<u64> {
-        tracker.update(objects, time, 100).iter().map(|known| known.id).collect()
+        tracker
+            .update(objects, time, 100)
+            .iter()
+            .map(|known| known.id)
+            .collect()
     }
 
     #[test]
