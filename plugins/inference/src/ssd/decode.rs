@@ -72,7 +72,7 @@ impl Decoder {
             return Err(EngineError::ModelShape {
                 model: model.to_owned(),
                 expected: format!("one label for each of its {count} classes, without the background"),
-                found: format!("{} labels", labels.len()),
+                found: labels.to_string(),
             });
         }
         Ok(Self {

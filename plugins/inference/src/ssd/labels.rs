@@ -1,7 +1,8 @@
 //! Names of classes.
 
 use std::borrow::Cow;
-use std::path::Path;
+use std::fmt;
+use std::path::{Path, PathBuf};
 
 use crate::engine::EngineError;
 
@@ -34,7 +35,27 @@ pub fn coco_index(id: usize) -> Option<usize> {
 
 /// The names of a network's classes, without the background.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Labels(Vec<Cow<'static, str>>);
+pub struct Labels {
+    names: Vec<Cow<'static, str>>,
+    /// Where they were read.
+    file: Option<PathBuf>,
+}
+
+impl From<Vec<Cow<'static, str>>> for Labels {
+    fn from(names: Vec<Cow<'static, str>>) -> Self {
+        Self { names, file: None }
+    }
+}
+
+/// `80 labels`, and of which file.
+impl fmt::Display for Labels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} labels", self.len())?;
+        self.file
+            .iter()
+            .try_for_each(|file| write!(f, " in {}", file.display()))
+    }
+}
 
 impl Labels {
     /// More lines than this are no list of labels.
@@ -44,12 +65,13 @@ impl Labels {
 
     /// The 80 names of [`COCO`].
     pub fn coco() -> Self {
-        Self(COCO.map(Cow::Borrowed).to_vec())
+        COCO.map(Cow::Borrowed).to_vec().into()
     }
 
     /// `class 0` and so on, for a network whose names nobody gave.
     pub fn numbered(count: usize) -> Self {
-        Self((0..count).map(|index| Cow::Owned(format!("class {index}"))).collect())
+        let names: Vec<_> = (0..count).map(|index| Cow::Owned(format!("class {index}"))).collect();
+        names.into()
     }
 
     /// One name a line, in the network's order; a first line that names the background is not counted, nor are empty lines at the
@@ -72,9 +94,8 @@ impl Labels {
         if let Some(line) = names.iter().position(|name| name.is_empty()) {
             return Err(format!("expected a name for class {line}, found an empty line"));
         }
-        Ok(Self(
-            names.into_iter().map(|name| Cow::Owned(name.to_owned())).collect(),
-        ))
+        let names: Vec<_> = names.into_iter().map(|name| Cow::Owned(name.to_owned())).collect();
+        Ok(names.into())
     }
 
     /// Reads a file of [these lines](Self::parse).
@@ -91,28 +112,32 @@ impl Labels {
             let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
             Self::parse(&text)
         };
-        read().map_err(|reason| EngineError::ModelMissing {
+        let named = |labels| Self {
+            file: Some(path.to_owned()),
+            ..labels
+        };
+        read().map(named).map_err(|reason| EngineError::ModelMissing {
             model: format!("labels {}", path.display()),
             reason,
         })
     }
 
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.names.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.names.is_empty()
     }
 
     /// The name of class `index`, empty beyond the last.
     pub fn name(&self, index: usize) -> &str {
-        self.0.get(index).map_or("", |name| name)
+        self.names.get(index).map_or("", |name| name)
     }
 
     /// The class with that name.
     pub fn index(&self, name: &str) -> Option<usize> {
-        self.0.iter().position(|known| known == name)
+        self.names.iter().position(|known| known == name)
     }
 }
 

@@ -92,8 +92,8 @@ impl Analysis for SsdAnalysis {
         self.member.move_to_cpu()
     }
 
-    fn set_interrupt(&mut self, interrupt: &Interrupt) {
-        self.member.set_interrupt(interrupt);
+    fn set_interrupt(&mut self, _interrupt: &Interrupt) {
+        // Nothing waits for anything but the processor or the GPU.
     }
 
     fn engine(&self) -> (Engine, String) {

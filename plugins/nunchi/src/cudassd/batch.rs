@@ -1,17 +1,17 @@
 //! One network for the frames of one or more elements, several at once.
 //!
 //! Elements with the same `batch-group` share a [`Network`]. A frame is put in the open batch when it comes; the one that fills the batch has it read. An
-//! element that needs a result before that waits until the batch is due: as soon as all elements wait, or when its first frame has waited for
-//! `batch-timeout`. Nobody's thread but the elements' own does any of this.
+//! element that needs a result before that has the batch read as it is: nobody waits for another's frames. Those that nobody needs, as behind a live source
+//! that has stopped, are read when the first of them has waited for `batch-timeout`; a [`Watch`] sees to that.
 
-use nunchi_inference::engine::{EngineError, EngineKind, EngineOptions, Interrupt, ModelSource};
+use nunchi_inference::engine::{EngineError, EngineKind, EngineOptions, ModelSource};
 use nunchi_inference::frame::FrameView;
 use nunchi_inference::ssd::{Detection, Detector, Labels, Limits, Setup};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-/// How often it is looked whether the stream was interrupted.
+/// How long a watch waits at a time, so that it sees when it is to stop.
 const LOOK: Duration = Duration::from_millis(20);
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -61,17 +61,9 @@ struct State {
     since: Option<Instant>,
     read: BTreeMap<Ticket, Result<Vec<Detection>, EngineError>>,
     last: Ticket,
-    members: usize,
-    /// Members that wait for a result.
-    waiting: usize,
 }
 
 impl State {
-    fn is_due(&self, timeout: Duration) -> bool {
-        !self.open.is_empty()
-            && (self.waiting >= self.members || self.since.is_some_and(|since| since.elapsed() >= timeout))
-    }
-
     /// Reads the open batch.
     fn run(&mut self) {
         let batch = std::mem::take(&mut self.open);
@@ -115,8 +107,6 @@ impl Network {
                 since: None,
                 read: BTreeMap::new(),
                 last: Ticket(0),
-                members: 0,
-                waiting: 0,
             }),
             changed: Condvar::new(),
         }))
@@ -126,7 +116,6 @@ impl Network {
 /// An element's part in a network.
 pub struct Member {
     network: Arc<Network>,
-    interrupt: Interrupt,
     /// Frames of this element, by slot.
     slots: Vec<Option<Ticket>>,
 }
@@ -160,20 +149,13 @@ impl Member {
                 }
             }
         };
-        lock(&network.state).members += 1;
         let mut member = Self {
             network,
-            interrupt: Interrupt::default(),
             slots: Vec::new(),
         };
         let batch = member.with(|detector| detector.batch());
         member.slots = vec![None; batch];
         Ok(member)
-    }
-
-    /// Waits end while this is raised.
-    pub fn set_interrupt(&mut self, interrupt: &Interrupt) {
-        self.interrupt = interrupt.clone();
     }
 
     fn with<T>(&self, look: impl FnOnce(&Detector) -> T) -> T {
@@ -246,18 +228,17 @@ impl Member {
         if state.open.len() >= state.detector.batch() {
             state.run();
         }
-        // Also for who waits until the first frame of a batch is due.
         self.network.changed.notify_all();
         Ok(())
     }
 
-    /// Whether [`finish`](Self::finish) would not wait.
+    /// Whether the frame in that slot is read.
     pub fn is_complete(&self, slot: usize) -> bool {
         let ticket = self.slots.get(slot).copied().flatten();
         ticket.is_none_or(|ticket| lock(&self.network.state).read.contains_key(&ticket))
     }
 
-    /// What is in the frame that was submitted in that slot.
+    /// What is in the frame that was submitted in that slot. Where it is not read yet, the open batch is read.
     pub fn finish(&mut self, slot: usize) -> Result<Vec<Detection>, EngineError> {
         let Some(ticket) = self.slots.get_mut(slot).and_then(Option::take) else {
             return Err(EngineError::Inference {
@@ -265,29 +246,18 @@ impl Member {
                 reason: format!("nothing was put in slot {slot}"),
             });
         };
-        let network = &self.network;
-        let mut state = lock(&network.state);
-        state.waiting += 1;
-        let result = loop {
-            if let Some(result) = state.read.remove(&ticket) {
-                break result;
-            }
-            if self.interrupt.is_raised() {
-                drop_frame(&mut state, ticket);
-                break Err(EngineError::Interrupted);
-            }
-            if state.is_due(network.plan.timeout) {
-                state.run();
-                network.changed.notify_all();
-                continue;
-            }
-            (state, _) = network
-                .changed
-                .wait_timeout(state, LOOK)
-                .unwrap_or_else(PoisonError::into_inner);
-        };
-        state.waiting -= 1;
-        result
+        let mut state = lock(&self.network.state);
+        if !state.read.contains_key(&ticket) {
+            state.run();
+            self.network.changed.notify_all();
+        }
+        let read = state.read.remove(&ticket);
+        read.unwrap_or_else(|| {
+            Err(EngineError::Inference {
+                engine: state.detector.engine(),
+                reason: "the frame was lost with its batch".to_owned(),
+            })
+        })
     }
 
     /// Drops what is under way.
@@ -298,7 +268,7 @@ impl Member {
         }
     }
 
-    /// For a thread that looks after frames that wait: see [`Watch::wait`].
+    /// For a thread that looks after frames that nobody needs yet: see [`Watch::wait`].
     pub fn watch(&self) -> Watch {
         Watch {
             network: Arc::downgrade(&self.network),
@@ -311,13 +281,16 @@ fn drop_frame(state: &mut State, ticket: Ticket) {
     if let Some(frame) = state.open.iter_mut().find(|frame| frame.ticket == ticket) {
         frame.dropped = true;
     }
+    if state.open.iter().all(|frame| frame.dropped) {
+        state.open.clear();
+        state.since = None;
+        state.detector.clear();
+    }
 }
 
 impl Drop for Member {
     fn drop(&mut self) {
         self.clear();
-        lock(&self.network.state).members -= 1;
-        self.network.changed.notify_all();
     }
 }
 
@@ -355,13 +328,15 @@ impl Watch {
 mod tests {
     use super::*;
     use nunchi_inference::frame::{PixelFormat, Plane};
-    use nunchi_inference::models;
+    use std::path::Path;
 
     const NEVER: Duration = Duration::from_secs(3600);
 
     fn plan(batch: u32, timeout: Duration) -> Plan {
         Plan {
-            model: models::object_detector(),
+            model: ModelSource::File(
+                Path::new(env!("CARGO_MANIFEST_DIR")).join("../inference/tests/data/ssd/nms-tf.onnx"),
+            ),
             options: EngineOptions {
                 kind: EngineKind::Embedded,
                 batch,
@@ -411,14 +386,15 @@ mod tests {
         submit(&mut member, 2);
         member.clear();
         assert!(member.finish(1).is_err());
-        submit(&mut member, 3);
-        submit(&mut member, 0);
-        assert!(
-            member.is_complete(3),
-            "the places of what was dropped count until the batch is read"
-        );
-        member.finish(3).unwrap();
-        member.finish(0).unwrap();
+        for slot in [3, 0, 1] {
+            submit(&mut member, slot);
+            assert!(!member.is_complete(slot));
+        }
+        submit(&mut member, 2);
+        for slot in [3, 0, 1, 2] {
+            assert!(member.is_complete(slot));
+            member.finish(slot).unwrap();
+        }
     }
 
     #[test]
@@ -427,15 +403,26 @@ mod tests {
         let mut second = joined("together", 2, NEVER);
         assert!(Arc::ptr_eq(&first.network, &second.network));
         submit(&mut first, 0);
-        std::thread::scope(|scope| {
-            // It waits, for the other does not.
-            let waits = scope.spawn(|| first.finish(0));
-            submit(&mut second, 0);
-            waits.join().unwrap().unwrap();
-        });
+        submit(&mut second, 0);
+        assert!(first.is_complete(0) && second.is_complete(0));
+        first.finish(0).unwrap();
+        // What is left of one is not the other's.
+        first.clear();
         second.finish(0).unwrap();
-        // When all wait, nobody can come.
+        assert!(lock(&first.network.state).read.is_empty());
+    }
+
+    #[test]
+    fn nobody_waits_for_anothers_frames() {
+        let mut first = joined("impatient", 4, NEVER);
+        let mut second = joined("impatient", 4, NEVER);
         submit(&mut first, 0);
+        submit(&mut second, 0);
+        first.finish(0).unwrap();
+        assert!(second.is_complete(0), "it was in the same batch");
+        second.finish(0).unwrap();
+        submit(&mut first, 0);
+        submit(&mut second, 0);
         drop(second);
         first.finish(0).unwrap();
     }
@@ -454,17 +441,6 @@ mod tests {
         member.finish(0).unwrap();
         drop(member);
         assert_eq!(watch.wait(), None);
-    }
-
-    #[test]
-    fn an_interrupt_ends_the_waiting() {
-        let mut first = joined("interrupt", 2, NEVER);
-        let _second = joined("interrupt", 2, NEVER);
-        let interrupt = Interrupt::default();
-        first.set_interrupt(&interrupt);
-        submit(&mut first, 0);
-        interrupt.raise();
-        assert_eq!(first.finish(0), Err(EngineError::Interrupted));
     }
 
     #[test]

@@ -72,7 +72,7 @@ fn labels_of_another_length_are_refused() {
         std::fs::write(&path, text).unwrap();
         let e = error(&format!("labels-file=\"{}\"", path.display()));
         assert!(e.contains(name), "{e}");
-        assert!(count == 0 || e.contains(&count.to_string()) && e.contains("80"), "{e}");
+        assert!(count == 0 || e.contains(&count.to_string()) && e.contains("90"), "{e}");
     }
     let e = error("labels-file=/nowhere/names.txt");
     assert!(e.contains("/nowhere/names.txt"), "{e}");
@@ -129,7 +129,7 @@ fn values_out_of_range_and_unknown_ones_are_refused() {
             "{property}"
         );
     }
-    element.set_property("score-threshold", f32::NAN);
+    let _ = std::panic::catch_unwind(|| element.set_property("score-threshold", f32::NAN));
     assert!(!element.property::<f32>("score-threshold").is_nan());
 }
 
@@ -190,8 +190,6 @@ fn text_files_that_cannot_be_written_are_said() {
     let mut h = harness(&picture, &properties);
     h.push(picture.at(ms(0))).unwrap();
     assert_eq!(h.push(picture.at(ms(40))), Err(gst::FlowError::Error));
-    let bus = h.element().unwrap().bus();
-    drop(bus);
 }
 
 #[test]

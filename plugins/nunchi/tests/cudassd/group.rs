@@ -71,29 +71,6 @@ fn sources_of_different_size_and_length_share_batches_and_mix_nothing_up() {
 }
 
 #[test]
-fn a_group_loads_its_network_once() {
-    init();
-    let of = |properties: &str| {
-        let lines: String = (0..6)
-            .map(|n| line(&format!("s{n}"), 1, (64, 48), 25, properties))
-            .collect();
-        let pipeline = parse(&lines);
-        let before = resources().0;
-        pipeline.set_state(gst::State::Paused).unwrap();
-        pipeline.state(gst::ClockTime::from_seconds(60)).0.unwrap();
-        let threads = resources().0 - before;
-        pipeline.set_state(gst::State::Null).unwrap();
-        threads
-    };
-    // Each network of ONNX Runtime has a thread of its own beside the caller's.
-    let (one, six) = (
-        of("engine=onnxruntime threads=4 batch-group=once"),
-        of("engine=onnxruntime threads=4"),
-    );
-    assert!(six >= one + 10, "{one} threads with one network, {six} with six");
-}
-
-#[test]
 fn who_leaves_a_group_holds_up_nobody() {
     // The first ends at once; the second has never a full batch and goes on.
     let group = "batch-size=8 batch-timeout=3600000000000 batch-group=left";

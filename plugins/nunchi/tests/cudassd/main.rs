@@ -31,22 +31,18 @@ struct Object {
     track: i32,
 }
 
-/// The objects of a buffer, the surest first. Boxes have parts of pixels in the parameters only.
+/// The objects of a buffer, the surest first. Regions have whole pixels; the boxes beside them are exact.
 fn objects(buffer: &gst::BufferRef, (width, height): (f64, f64)) -> Vec<Object> {
+    let boxes = meta::landmark::read(buffer);
     let regions = buffer.iter_meta::<gst_video::VideoRegionOfInterestMeta>();
     regions
         .map(|region| {
-            let detection = region.param("detection").unwrap();
-            let number = |name: &str| detection.get::<f64>(name).unwrap();
+            let exact = boxes.iter().find(|b| b.object_id == region.id()).unwrap();
+            let [x, y, w, h] = exact.bbox.map(f64::from);
             Object {
                 name: region.roi_type().to_string(),
-                confidence: number("confidence"),
-                sides: [
-                    number("x_min") * width,
-                    number("y_min") * height,
-                    number("x_max") * width,
-                    number("y_max") * height,
-                ],
+                confidence: region.param("detection").unwrap().get("confidence").unwrap(),
+                sides: [x * width, y * height, (x + w) * width, (y + h) * height],
                 track: region.param("object_id").map_or(-1, |id| id.get::<i32>("id").unwrap()),
             }
         })

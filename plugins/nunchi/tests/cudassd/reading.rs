@@ -20,7 +20,7 @@ fn every_engine_finds_what_the_reference_finds() {
 fn every_format_of_colours_shows_the_same_objects() {
     for format in pictures::FORMATS.into_iter().filter(|format| *format != "GRAY8") {
         let picture = picture("dog.jpg", format);
-        let mut h = harness(&picture, "score-threshold=0.7");
+        let mut h = harness(&picture, "score-threshold=0.75");
         let mut found = names(&h.push_and_pull(picture.at(ms(0))).unwrap());
         found.sort();
         assert_eq!(found, ["bicycle", "car", "dog"], "{format}");
@@ -29,7 +29,7 @@ fn every_format_of_colours_shows_the_same_objects() {
 
 #[test]
 fn metadata_is_what_other_elements_expect() {
-    let picture = picture("person.jpg", "I420");
+    let picture = picture("person.jpg", "RGB");
     let mut h = harness(&picture, "score-threshold=0.9");
     let mut buffer = picture.at(ms(0));
     gst_video::VideoRegionOfInterestMeta::add(buffer.get_mut().unwrap(), "other", (0, 0, 4, 4)).set_id(6);
@@ -163,7 +163,7 @@ fn a_text_file_of_each_frame_has_five_lines_for_each_object() {
 fn names_come_from_a_file() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("names.txt");
-    let text: String = (0..80).map(|n| format!("thing {n}\n")).collect();
+    let text: String = (0..90).map(|n| format!("thing {n}\n")).collect();
     std::fs::write(&path, text).unwrap();
     let picture = picture("dog.jpg", "RGB");
     let mut h = harness(
@@ -171,7 +171,7 @@ fn names_come_from_a_file() {
         &format!("labels-file=\"{}\" score-threshold=0.7", path.display()),
     );
     let found = names(&h.push_and_pull(picture.at(ms(0))).unwrap());
-    assert_eq!(found, ["thing 1", "thing 2", "thing 16"]);
+    assert_eq!(found, ["thing 1", "thing 2", "thing 17"]);
 }
 
 #[test]
@@ -203,4 +203,46 @@ fn colours_and_levels_can_be_set() {
     assert_eq!(found("channel-order=rgb mean=0.5 std=0.5,0.5,0.5"), own);
     assert_ne!(found("channel-order=bgr"), own);
     assert_ne!(found("mean=0.2"), own);
+}
+
+#[test]
+fn each_frame_is_a_line_of_json() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("objects.jsonl");
+    let dog = picture("dog.jpg", "RGB");
+    let info = dog.info();
+    let empty = black(VideoFormat::Rgb, info.width(), info.height());
+    let mut h = harness(
+        &dog,
+        &format!("score-threshold=0.7 json-location=\"{}\"", path.display()),
+    );
+    let read = || -> Vec<serde_json::Value> {
+        let text = std::fs::read_to_string(&path).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let found = objects(&h.push_and_pull(dog.at(ms(0))).unwrap(), dog.size());
+    assert_eq!(read().len(), 1, "it is there as soon as the frame is read");
+    h.push_and_pull(empty.at(ms(40))).unwrap();
+    let lines = read();
+    let head = |line: &serde_json::Value| {
+        let number = |name: &str| line[name].as_f64().unwrap();
+        [number("frame"), number("time"), number("width"), number("height")]
+    };
+    assert_eq!(head(&lines[0]), [1.0, 0.0, 768.0, 576.0]);
+    assert_eq!(head(&lines[1]), [2.0, 0.04, 768.0, 576.0]);
+    assert_eq!(lines[1]["objects"].as_array().unwrap().len(), 0);
+    let objects = lines[0]["objects"].as_array().unwrap();
+    assert_eq!(objects.len(), found.len());
+    for (line, wanted) in objects.iter().zip(found) {
+        assert_eq!(line["label"], wanted.name);
+        assert_eq!(line["track"], wanted.track);
+        assert!((line["confidence"].as_f64().unwrap() - wanted.confidence).abs() < 1e-5);
+        for (side, wanted) in wanted.sides.iter().enumerate() {
+            assert!((line["box"][side].as_f64().unwrap() - wanted).abs() < 0.01, "{line}");
+        }
+    }
+    assert_eq!(
+        (&objects[2]["label"], &objects[2]["class"]),
+        (&"dog".into(), &16.into())
+    );
 }

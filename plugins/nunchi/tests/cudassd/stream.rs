@@ -164,6 +164,7 @@ fn properties_by_string() {
         ("batch-timeout", "1000"),
         ("batch-group", "street"),
         ("detections-location", "infer%d.txt"),
+        ("json-location", "objects.jsonl"),
         ("min-duration", "5"),
         ("presence-timeout", "6"),
         ("inference-interval", "2"),
@@ -173,7 +174,11 @@ fn properties_by_string() {
         ("fail-on-error", "true"),
     ] {
         element.set_property_from_str(name, value);
-        let now = element.property_value(name).serialize().unwrap().replace('"', "");
+        let now = element
+            .property_value(name)
+            .serialize()
+            .unwrap()
+            .replace(['"', '\\'], "");
         assert_eq!(now, value, "{name}");
     }
 }
