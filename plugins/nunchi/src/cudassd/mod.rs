@@ -3,7 +3,7 @@
 //! Works in place on raw video in system memory and writes only metadata; the picture stays as it is.
 //!
 //! ```sh
-//! gst-launch-1.0 filesrc location=media/street.mp4 ! decodebin ! cudassd ! videoconvert ! analysisoverlay ! nvencsink location=street.mp4
+//! gst-launch-1.0 filesrc location=media/objects.mp4 ! decodebin ! cudassd ! videoconvert ! analysisoverlay ! nvencsink location=found.mp4
 //! ```
 //!
 //! Written: `GstVideoRegionOfInterestMeta` (the classes' names), `NunchiLandmarkMeta` (boxes without points), `NunchiEventMeta` (`object`: a class

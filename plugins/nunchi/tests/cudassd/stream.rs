@@ -80,7 +80,7 @@ fn frames_between_inferences_carry_boxes_but_no_events() {
 fn a_flush_forgets_objects_and_classes() {
     let picture = picture("dog.jpg", "I420");
     let mut h = harness(&picture, "min-duration=0 classes=dog");
-    let mut at = |h: &mut gst_check::Harness, time| {
+    let at = |h: &mut gst_check::Harness, time| {
         let out = h.push_and_pull(picture.at(ms(time))).unwrap();
         (events(&out)[0].state.as_str(), objects(&out, (1.0, 1.0))[0].track)
     };
