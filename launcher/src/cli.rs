@@ -46,6 +46,8 @@ enum Command {
     /// Check MotionText scenarios, draw them, lay them over a video
     #[command(subcommand)]
     Motiontext(MotionText),
+    /// Measure an object detector on annotated pictures, as COCO does
+    Evaluate(EvaluateArgs),
     /// Print the JSON Schema of pipeline descriptions
     Schema,
     #[command(hide = true)]
@@ -100,6 +102,55 @@ struct DoctorArgs {
     hef: Vec<PathBuf>,
     #[command(flatten)]
     format: FormatArg,
+}
+
+#[derive(Debug, Args)]
+pub struct EvaluateArgs {
+    /// Annotations: COCO's JSON of object instances
+    #[arg(long, value_name = "FILE")]
+    pub coco: PathBuf,
+    /// Folder of the pictures that the annotations name (JPEG, PNG, WebP)
+    #[arg(long, value_name = "DIR", required_unless_present = "results")]
+    pub images: Option<PathBuf>,
+    /// Measure what was found before, COCO's JSON of results; no network is run
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["images", "model", "labels", "save"])]
+    pub results: Option<PathBuf>,
+    /// Write what was found, as COCO's JSON of results
+    #[arg(long, value_name = "FILE")]
+    pub save: Option<PathBuf>,
+    /// ONNX file of an SSD network [default: the embedded one]
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
+    /// Names of its classes, one a line; they are matched with those of the annotations
+    #[arg(long, value_name = "FILE")]
+    pub labels: Option<PathBuf>,
+    /// How its outputs are read
+    #[arg(long, default_value = "auto", value_parser = ["auto", "ssd300", "torchvision", "tf", "tf-decoded", "nms"])]
+    pub family: String,
+    /// Inference engine
+    #[arg(long, default_value = "auto", value_parser = ["auto", "openvino", "onnxruntime", "embedded"])]
+    pub engine: String,
+    /// CPU, CUDA:0 or TENSORRT:0 [default: the engine's]
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub device: String,
+    /// Threads for inference; 0 lets the engine choose
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=256))]
+    pub threads: u32,
+    /// Pictures that go through the network at once, where the model leaves that open
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub batch: u32,
+    /// Objects have a higher score; what is left out cannot count for recall
+    #[arg(long, default_value_t = 0.01)]
+    pub score_threshold: f32,
+    /// Also the average precision of each category
+    #[arg(long)]
+    pub per_category: bool,
+    /// No progress on standard error
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// Form of the output
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
 }
 
 #[derive(Debug, Args)]
@@ -250,6 +301,7 @@ pub fn main() -> ExitCode {
         Command::Motiontext(MotionText::Validate(args)) => commands::motiontext::validate::run(&args),
         Command::Motiontext(MotionText::Frame(args)) => commands::motiontext::frame::run(&args),
         Command::Motiontext(MotionText::Render(args)) => commands::motiontext::render::run(args),
+        Command::Evaluate(args) => commands::evaluate::run(&args),
         Command::Schema => {
             output::print(&crate::spec::json_schema());
             Exit::Ok

@@ -98,6 +98,27 @@ impl ProgressView {
         }
     }
 
+    /// How many things are done, for work that is no pipeline.
+    pub fn count(&mut self, done: usize, total: usize, things: &str) {
+        let begun = *self.begun.get_or_insert_with(Instant::now);
+        let text = describe_count(done, total, things, begun.elapsed());
+        match &self.bar {
+            Some(bar) => {
+                if bar.length().is_none() {
+                    bar.set_style(whole_bar());
+                }
+                bar.set_length(total as u64);
+                bar.set_position(done as u64);
+                bar.set_message(text);
+            }
+            None if !self.quiet && Instant::now() >= self.next_line => {
+                self.next_line = Instant::now() + LINE_EVERY;
+                note(format_args!("{}: {text}", self.title));
+            }
+            None => {}
+        }
+    }
+
     pub fn finish(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
@@ -130,6 +151,18 @@ fn whole_bar() -> ProgressStyle {
     ProgressStyle::with_template("{prefix} [{bar:30}] {percent:>3}%  {msg}")
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("=> ")
+}
+
+/// `300 of 5000 pictures, 29.8 per second, 2:37 left`
+fn describe_count(done: usize, total: usize, things: &str, elapsed: Duration) -> String {
+    let mut text = format!("{done} of {total} {things}");
+    let seconds = elapsed.as_secs_f64();
+    if seconds >= 0.5 && done > 0 {
+        text += &format!(", {:.1} per second", done as f64 / seconds);
+        let left = seconds * total.saturating_sub(done) as f64 / done as f64;
+        text += &format!(", {} left", clock((left * 1e9) as u64));
+    }
+    text
 }
 
 /// `300 frames, 29.8 fps, 0:10 of 0:25, 0:15 left`

@@ -5,9 +5,10 @@ use nunchi_tests::{gst, root, run};
 use std::time::Duration;
 
 const BOUND: Duration = Duration::from_secs(120);
-const ELEMENTS: [&str; 7] = [
+const ELEMENTS: [&str; 8] = [
     "hailoface",
     "hailopose",
+    "cudassd",
     "eventthrottle",
     "xmllogsink",
     "analysisoverlay",

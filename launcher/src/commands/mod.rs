@@ -1,6 +1,7 @@
 //! One module for each verb.
 
 pub mod doctor;
+pub mod evaluate;
 pub mod hef;
 pub mod list;
 pub mod motiontext;

@@ -39,7 +39,13 @@ impl RunDir {
         }
         make(&path.join("logs"))?;
         for output in outputs {
-            make(path.join(output).parent().unwrap_or(&path))?;
+            let place = path.join(output);
+            let folder = if output.ends_with('/') {
+                Some(&*place)
+            } else {
+                place.parent()
+            };
+            make(folder.unwrap_or(&path))?;
         }
         Ok(Self {
             _held: hold(&path)?,
@@ -53,6 +59,15 @@ impl RunDir {
         let meta = std::fs::metadata(path).ok()?;
         let old = meta.modified().is_ok_and(|at| at + lag(at) < self.since);
         (!old).then_some(meta.len())
+    }
+
+    /// How many files of this run lie in the folder at `path`, and how long they are together.
+    pub fn written_in(&self, path: &Path) -> (u64, u64) {
+        let files = std::fs::read_dir(path).into_iter().flatten().flatten();
+        files
+            .filter(|file| file.file_type().is_ok_and(|kind| kind.is_file()))
+            .filter_map(|file| self.written(&file.path()))
+            .fold((0, 0), |(count, sum), bytes| (count + 1, sum + bytes))
     }
 
     /// The file at `path` below the folder, behind those of the same name that earlier attempts of this run have left.

@@ -37,22 +37,32 @@ pub struct Summary {
     pub processes: IndexMap<String, ProcessOutcome>,
 }
 
-/// A file that the description promises.
+/// A file, or a folder of files, that the description promises.
 #[derive(Debug, Serialize)]
 pub struct Output {
     pub name: String,
     pub path: PathBuf,
+    /// How many there are in a folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub files: Option<u64>,
     /// `null`: it was not written.
     pub bytes: Option<u64>,
 }
 
 impl Output {
     pub fn look(name: &str, path: &str, folder: &RunDir) -> Self {
-        let path = folder.path.join(path);
+        let place = folder.path.join(path);
+        let (files, bytes) = if path.ends_with('/') {
+            let (files, bytes) = folder.written_in(&place);
+            (Some(files), (files > 0).then_some(bytes))
+        } else {
+            (None, folder.written(&place))
+        };
         Self {
             name: name.into(),
-            bytes: folder.written(&path),
-            path,
+            path: place,
+            files,
+            bytes,
         }
     }
 }
@@ -91,7 +101,14 @@ impl Summary {
         );
         for output in &self.outputs {
             let size = output.bytes.map_or("not written".into(), size);
-            row(&output.name, &format!("{} ({size})", short(&output.path)));
+            let files = output.files.filter(|&files| files > 0).map(|files| match files {
+                1 => "1 file, ".to_owned(),
+                more => format!("{more} files, "),
+            });
+            row(
+                &output.name,
+                &format!("{} ({}{size})", short(&output.path), files.unwrap_or_default()),
+            );
         }
         for merged in &self.merged {
             for (logs, what) in [(&merged.missing, "was not written"), (&merged.truncated, "ends early")] {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use nunchi_inference::engine::hailo::describe_hef;
-use nunchi_inference::engine::{DataType, EngineError, Layout, ModelSource, TensorInfo};
+use nunchi_inference::engine::{EngineError, Layout, ModelSource, TensorInfo};
 use nunchi_inference::{face, pose};
 use serde::{Deserialize, Serialize};
 
@@ -107,15 +107,10 @@ fn tensor(info: &TensorInfo) -> TensorFact {
         Layout::NmsByClass { classes, boxes } => ("nms-by-class", Some(classes), Some(boxes)),
         Layout::NmsByScore { boxes } => ("nms-by-score", None, Some(boxes)),
     };
-    let kind = match info.data_type {
-        DataType::U8 => "u8",
-        DataType::U16 => "u16",
-        DataType::F32 => "f32",
-    };
     TensorFact {
         name: info.name.clone(),
         shape: info.shape.clone(),
-        kind: kind.into(),
+        kind: info.data_type.as_str().into(),
         layout: layout.into(),
         scale: info.quantisation.map(|q| q.scale),
         zero_point: info.quantisation.map(|q| q.zero_point),

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::packages::package_of;
 
 /// Elements that the shipped pipelines and docs need.
-const REQUIRED: [&str; 21] = [
+const REQUIRED: [&str; 23] = [
     "filesrc",
     "decodebin",
     "queue",
@@ -22,6 +22,8 @@ const REQUIRED: [&str; 21] = [
     "autovideosink",
     "v4l2src",
     "hailoface",
+    "hailopose",
+    "cudassd",
     "eventthrottle",
     "xmllogsink",
     "analysisoverlay",

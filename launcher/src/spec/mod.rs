@@ -52,7 +52,8 @@ pub struct Description {
     #[serde(default)]
     #[schemars(with = "Vec<Action>")]
     pub on_stop: Vec<Spanned<Action>>,
-    /// Files that a run leaves, by name; paths below the run folder. The summary lists them.
+    /// Files that a run leaves, by name; paths below the run folder. One that ends with `/` is a folder of files, which is made. The summary lists
+    /// them.
     #[serde(default)]
     #[schemars(with = "IndexMap<String, String>")]
     pub outputs: IndexMap<String, Spanned<String>>,

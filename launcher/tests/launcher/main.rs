@@ -1,6 +1,7 @@
 //! The `nunchi` program from outside: every verb, every exit code, bad input, signals and hangs.
 
 mod bad_input;
+mod evaluate;
 mod helper;
 mod info;
 mod motiontext;

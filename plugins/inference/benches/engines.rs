@@ -11,11 +11,12 @@ mod clock;
 use std::time::Instant;
 
 use clock::cpu_time;
-use nunchi_inference::engine::{EngineKind, EngineOptions, Precision, load};
+use nunchi_inference::engine::{DataType, EngineKind, EngineOptions, Layout, Precision, TensorInfo, TensorRef, load};
 use nunchi_inference::face::{FaceModels, FaceNet, Roi};
 use nunchi_inference::frame::{FrameView, Matrix, PixelFormat, Plane, Range};
 use nunchi_inference::models;
 use nunchi_inference::preprocess::{Channels, Sampling, Scaling, fill_nchw_f32};
+use nunchi_inference::ssd::{Decoder, Setup};
 
 const ENGINES: [EngineKind; 3] = [EngineKind::OpenVino, EngineKind::OnnxRuntime, EngineKind::Embedded];
 const ROUNDS: usize = 60;
@@ -89,8 +90,46 @@ fn preprocessing() {
     }
 }
 
+/// Heads of SSD300 as a picture gives them and of noise, where an eighth of all scores is above the threshold.
+fn decoding() {
+    let info = |name: &str, shape: &[usize]| TensorInfo {
+        name: name.to_owned(),
+        shape: shape.to_vec(),
+        data_type: DataType::F32,
+        layout: Layout::Plain,
+        quantisation: None,
+    };
+    let outputs = [info("ploc", &[1, 4, 8732]), info("plabel", &[1, 81, 8732])];
+    let inputs = [info("image", &[1, 3, 300, 300])];
+    let mut decoder = Decoder::new(&inputs, &outputs, &Setup::default(), "made up").expect("an SSD300");
+    let limits = decoder.default_limits();
+    let mut state = 1u32;
+    let mut noise = |scale: f32| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        ((state >> 8) as f32 / 8_388_608.0 - 1.0) * scale
+    };
+    let boxes: Vec<f32> = (0..4 * 8732).map(|_| noise(2.0)).collect();
+    let scores: Vec<f32> = (0..81 * 8732).map(|_| noise(4.0)).collect();
+    // The background 12 above the rest, but for every hundredth anchor.
+    let mut picture = scores.clone();
+    for (anchor, background) in picture[..8732].iter_mut().enumerate() {
+        *background = if anchor % 100 == 0 { 0.0 } else { 12.0 };
+    }
+    println!("\ndecoding the heads of SSD300, ms CPU (wall)");
+    for (name, scores) in [("a picture", &picture), ("noise", &scores)] {
+        let (cpu, wall) = measure(|| {
+            for _ in 0..10 {
+                let outputs = [TensorRef::F32(&boxes), TensorRef::F32(scores)];
+                decoder.decode(&outputs, 0, SIZE, &limits).expect("sound heads");
+            }
+        });
+        println!("{name:<12}{:.3} ({:.3})", cpu / 10.0, wall / 10.0);
+    }
+}
+
 fn main() {
     preprocessing();
+    decoding();
     let memory = memory(PixelFormat::I420);
     let frame = view(PixelFormat::I420, &memory);
     let roi = Roi {

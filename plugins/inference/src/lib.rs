@@ -6,6 +6,7 @@
 //!   libraries are opened at run time and never linked.
 //! - [`face`]: face detection, 478 landmarks, 52 blendshapes and emotion.
 //! - [`pose`]: 17 keypoints of bodies.
+//! - [`ssd`]: objects of classes, by networks of the SSD kind.
 //! - [`anchors`], [`nms`]: parts that detectors share.
 
 pub mod anchors;
@@ -16,3 +17,4 @@ pub mod models;
 pub mod nms;
 pub mod pose;
 pub mod preprocess;
+pub mod ssd;

@@ -39,3 +39,9 @@ embedded!(
     body_pose,
     "movenet_lightning_17.onnx"
 );
+embedded!(
+    /// SSDLite on MobileNetV2, COCO: `image` \[1,3,300,300\] in -1..1 to `boxes` \[1,1917,4\], `scores` \[1,1917,90\], and the same
+    /// as raw heads, `box_encodings` \[1,1917,4\], `class_logits` \[1,1917,91\].
+    object_detector,
+    "ssdlite_mobilenet_v2_coco.onnx"
+);

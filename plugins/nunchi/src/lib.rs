@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`hailoface`] | finds faces and reads them: landmarks, smile, closed eyes, emotion |
 //! | [`hailopose`] | finds bodies and reads them: 17 keypoints, posture |
+//! | [`cudassd`] | finds objects with SSD networks, several frames at once |
 //! | [`eventthrottle`] | lets an event through at most once per interval |
 //! | [`xmllogsink`] | writes events into an XML file that is well-formed at every instant |
 //! | [`analysisoverlay`] | draws what the analysers found |
@@ -14,6 +15,7 @@
 
 mod analyser;
 pub mod analysisoverlay;
+pub mod cudassd;
 pub mod eventthrottle;
 pub mod hailoface;
 pub mod hailopose;
@@ -31,6 +33,7 @@ fn plugin_init(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
     analyser::register();
     hailoface::register(plugin)?;
     hailopose::register(plugin)?;
+    cudassd::register(plugin)?;
     eventthrottle::register(plugin)?;
     xmllogsink::register(plugin)?;
     analysisoverlay::register(plugin)?;

@@ -12,9 +12,12 @@ fn a_hundred_starts_leave_nothing_behind() {
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("f_log.xml");
     let captions = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../media/captions.json");
+    // A small network: what is looked for is what a start leaves behind, not how long it takes.
+    let ssd = file("plugins/inference/tests/data/ssd/nms-tf.onnx");
     let line = format!(
-        "videotestsrc num-buffers=3 ! video/x-raw,format=I420,width=64,height=48 ! hailopose engine=embedded ! hailoface engine=embedded ! eventthrottle ! \
+        "videotestsrc num-buffers=3 ! video/x-raw,format=I420,width=64,height=48 ! hailopose engine=embedded ! hailoface engine=embedded ! cudassd engine=embedded batch-size=2 model=\"{}\" ! eventthrottle ! \
          tee name=t ! queue ! analysisoverlay ! motiontextoverlay location=\"{}\" ! nvencsink location=\"{}\" overwrite=true t. ! queue ! xmllogsink location=\"{}\"",
+        ssd.display(),
         captions.display(),
         dir.path().join("video.mp4").display(),
         log.display()

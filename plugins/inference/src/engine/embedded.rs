@@ -5,10 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tract_onnx::prelude::*;
+use tract_onnx::tract_core::internal::DimLike;
+use tract_onnx::tract_hir::infer::{DimFact, Factoid};
 
 use super::share::Shared;
 use super::{
-    EngineError, EngineKind, EngineStatus, ModelSource, Network, Request, TensorInfo, TensorMut, TensorRef, only_slot,
+    DataType, EngineError, EngineKind, EngineStatus, INPUT_TYPES, Network, OUTPUT_TYPES, Request, TensorInfo,
+    TensorMut, TensorRef, only_slot,
 };
 
 const KIND: EngineKind = EngineKind::Embedded;
@@ -34,19 +37,18 @@ struct Embedded {
 pub(super) fn load(request: &Request<'_>) -> Result<Box<dyn Network>, EngineError> {
     let compiled = MODELS.get(request, || {
         // A damaged file must not take the process with it, whatever the parser makes of it.
-        let compiled = catch_unwind(AssertUnwindSafe(|| compile(request.model)))
-            .unwrap_or_else(|_| Err(TractError::msg("the parser gave up")));
-        let compiled = compiled.map_err(|error| EngineError::ModelCorrupt {
-            model: request.source.to_string(),
-            engine: KIND,
-            reason: format!("{error:#}"),
-        })?;
-        compiled.ok_or_else(|| not_fixed(request.source))
+        catch_unwind(AssertUnwindSafe(|| compile(request))).unwrap_or_else(|_| {
+            Err(EngineError::ModelCorrupt {
+                model: request.source.to_string(),
+                engine: KIND,
+                reason: "the parser gave up".to_owned(),
+            })
+        })
     })?;
     let input_tensors = compiled
         .inputs
         .iter()
-        .map(|info| Tensor::zero::<f32>(&info.shape).map(Arc::new));
+        .map(|info| Tensor::zero_dt(datum_type(info.data_type), &info.shape).map(Arc::new));
     let input_tensors = input_tensors.collect::<TractResult<_>>().map_err(inference)?;
     let threads = request.options.threads;
     Ok(Box::new(Embedded {
@@ -65,58 +67,69 @@ pub(super) fn status() -> EngineStatus {
     )
 }
 
-/// `None` when an input or output is not of 32-bit floats of fixed shape.
-fn compile(model: &[u8]) -> TractResult<Option<Compiled>> {
-    let model = onnx().model_for_read(&mut &model[..])?;
+fn compile(request: &Request<'_>) -> Result<Compiled, EngineError> {
+    let corrupt = |error: TractError| EngineError::ModelCorrupt {
+        model: request.source.to_string(),
+        engine: KIND,
+        reason: format!("{error:#}"),
+    };
+    let mut model = onnx().model_for_read(&mut &request.model[..]).map_err(corrupt)?;
     // The optimiser renames, so take the names now.
-    let input_names: Vec<String> = model
-        .input_outlets()?
-        .iter()
-        .map(|outlet| model.node(outlet.node).name.clone())
-        .collect();
+    let mut inputs = Vec::new();
+    for (index, outlet) in model.input_outlets().map_err(corrupt)?.to_vec().into_iter().enumerate() {
+        let name = model.node(outlet.node).name.clone();
+        let fact = model.input_fact(index).map_err(corrupt)?.clone();
+        let data_type = fact.datum_type.concretize().and_then(data_type);
+        let data_type = data_type
+            .filter(|kind| matches!(kind, DataType::F32 | DataType::U8))
+            .ok_or_else(|| request.misfit(INPUT_TYPES, format!("{name} of {}", fact.format_dt_shape())))?;
+        let side = |side: &DimFact| side.concretize().and_then(|side| side.to_usize().ok());
+        let shape = request.fixed(&name, fact.shape.dims().map(side))?;
+        let fact = InferenceFact::dt_shape(datum_type(data_type), &shape);
+        model.set_input_fact(index, fact).map_err(corrupt)?;
+        inputs.push(TensorInfo::onnx(name, shape, data_type));
+    }
     let label = |outlet: &OutletId| {
         model
             .outlet_label(*outlet)
             .unwrap_or(&model.node(outlet.node).name)
             .to_owned()
     };
-    let output_names: Vec<String> = model.output_outlets()?.iter().map(label).collect();
+    let output_names: Vec<String> = model.output_outlets().map_err(corrupt)?.iter().map(label).collect();
 
-    let model = model.into_optimized()?;
-    let mut inputs = Vec::new();
-    for (index, name) in input_names.into_iter().enumerate() {
-        let Some(info) = describe(name, model.input_fact(index)?) else {
-            return Ok(None);
-        };
-        inputs.push(info);
-    }
+    let model = model.into_optimized().map_err(corrupt)?;
     let mut outputs = Vec::new();
     for (index, name) in output_names.into_iter().enumerate() {
-        let Some(info) = describe(name, model.output_fact(index)?) else {
-            return Ok(None);
-        };
-        outputs.push(info);
+        let fact = model.output_fact(index).map_err(corrupt)?;
+        let data_type = data_type(fact.datum_type);
+        let data_type = data_type.ok_or_else(|| request.misfit(OUTPUT_TYPES, format!("{name} of {fact:?}")))?;
+        let shape = fact.shape.iter().map(|side| side.to_usize().unwrap_or(0)).collect();
+        outputs.push(TensorInfo::onnx(name, shape, data_type));
     }
-    Ok(Some(Compiled {
-        plan: model.into_runnable()?,
+    Ok(Compiled {
+        plan: model.into_runnable().map_err(corrupt)?,
         inputs,
         outputs,
-    }))
+    })
 }
 
-fn describe(name: String, fact: &TypedFact) -> Option<TensorInfo> {
-    let shape = fact
-        .shape
-        .as_concrete()
-        .filter(|_| fact.datum_type == f32::datum_type())?;
-    Some(TensorInfo::onnx(name, shape.to_vec()))
+fn data_type(of: DatumType) -> Option<DataType> {
+    match of {
+        DatumType::F32 => Some(DataType::F32),
+        DatumType::U8 => Some(DataType::U8),
+        DatumType::I32 => Some(DataType::I32),
+        DatumType::I64 => Some(DataType::I64),
+        _ => None,
+    }
 }
 
-fn not_fixed(source: &ModelSource) -> EngineError {
-    EngineError::ModelShape {
-        model: source.to_string(),
-        expected: "32-bit floats of fixed shape".to_owned(),
-        found: "another type or an open dimension".to_owned(),
+fn datum_type(of: DataType) -> DatumType {
+    match of {
+        DataType::F32 => DatumType::F32,
+        DataType::U8 => DatumType::U8,
+        DataType::U16 => DatumType::U16,
+        DataType::I32 => DatumType::I32,
+        DataType::I64 => DatumType::I64,
     }
 }
 
@@ -151,12 +164,15 @@ impl Network for Embedded {
             .input_tensors
             .get_mut(index)
             .ok_or_else(|| failed("no such input"))?;
-        let view = Arc::make_mut(tensor)
-            .to_plain_array_view_mut::<f32>()
-            .map_err(inference)?;
-        view.into_slice()
-            .map(TensorMut::F32)
-            .ok_or_else(|| failed("the tensor is not contiguous"))
+        fn data<T: Datum>(tensor: &mut Tensor) -> Result<&mut [T], EngineError> {
+            let view = tensor.to_plain_array_view_mut::<T>().map_err(inference)?;
+            view.into_slice().ok_or_else(|| failed("the tensor is not contiguous"))
+        }
+        let tensor = Arc::make_mut(tensor);
+        match tensor.datum_type() {
+            DatumType::U8 => data(tensor).map(TensorMut::U8),
+            _ => data(tensor).map(TensorMut::F32),
+        }
     }
 
     /// Runs at once, on the calling thread.
@@ -184,11 +200,16 @@ impl Network for Embedded {
     fn output(&self, slot: usize, index: usize) -> Result<TensorRef<'_>, EngineError> {
         only_slot(KIND, slot)?;
         let tensor = self.output_tensors.get(index).ok_or_else(|| failed("no such output"))?;
-        tensor
-            .try_as_plain_ram()
-            .and_then(|view| view.as_slice::<f32>())
-            .map(TensorRef::F32)
-            .map_err(inference)
+        fn data<T: Datum>(tensor: &Tensor) -> Result<&[T], EngineError> {
+            let view = tensor.try_as_plain_ram().map_err(inference)?;
+            view.as_slice().map_err(inference)
+        }
+        match tensor.datum_type() {
+            DatumType::U8 => data(tensor).map(TensorRef::U8),
+            DatumType::I32 => data(tensor).map(TensorRef::I32),
+            DatumType::I64 => data(tensor).map(TensorRef::I64),
+            _ => data(tensor).map(TensorRef::F32),
+        }
     }
 }
 

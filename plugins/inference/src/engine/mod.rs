@@ -78,6 +78,8 @@ pub use tensor::{DataType, Layout, Quantisation, TensorInfo, TensorMut, TensorRe
 const INFER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Most threads that may be asked for: above it the number is a mistake.
 const MAX_THREADS: u32 = 1024;
+/// Most pictures that go through a network at once.
+const MAX_BATCH: u32 = 256;
 
 /// Which implementation runs the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -155,6 +157,8 @@ pub struct EngineOptions {
     pub precision: Precision,
     /// CPU threads; 0 leaves it to the engine.
     pub threads: u32,
+    /// What the leading side of the inputs is where the model leaves it open; 0 is 1. A model that fixes it keeps its own.
+    pub batch: u32,
     /// Whether a wanted device that does not answer may be replaced by the CPU.
     pub fallback_cpu: bool,
     /// For a HEF.
@@ -391,6 +395,13 @@ pub fn load(source: &ModelSource, options: &EngineOptions) -> Result<Box<dyn Net
     if options.kind == EngineKind::Hailo || (options.kind == EngineKind::Auto && hailo::is_hef(source)) {
         return hailo::load(source, &options.device, &options.hailo);
     }
+    if options.batch > MAX_BATCH {
+        return Err(EngineError::Conflict {
+            engine: options.kind.to_string(),
+            what: format!("a batch of {}", options.batch),
+            remedy: format!("use 0 (one picture) to {MAX_BATCH}"),
+        });
+    }
     let device = Device::parse(&options.device)?;
     let model = source.read()?;
     let request = Request {
@@ -413,6 +424,39 @@ struct Request<'a> {
     model: &'a [u8],
     options: &'a EngineOptions,
 }
+
+#[cfg(any(feature = "openvino", feature = "onnxruntime", feature = "embedded-engine"))]
+impl Request<'_> {
+    /// The sides of an input, `None` for those that the model leaves open: only the leading one may be, and becomes the batch.
+    fn fixed(&self, name: &str, sides: impl IntoIterator<Item = Option<usize>>) -> Result<Vec<usize>, EngineError> {
+        let sides: Vec<_> = sides.into_iter().collect();
+        let batch = self.options.batch.max(1) as usize;
+        let fixed = |(axis, side): (usize, &Option<usize>)| side.or((axis == 0).then_some(batch));
+        let shape: Option<_> = sides.iter().enumerate().map(fixed).collect();
+        shape.ok_or_else(|| {
+            let text = |side: &Option<usize>| side.map_or("?".to_owned(), |side| side.to_string());
+            let sides = sides.iter().map(text).collect::<Vec<_>>().join(", ");
+            self.misfit(
+                "inputs whose sides are fixed, but for the leading one",
+                format!("{name} [{sides}]"),
+            )
+        })
+    }
+
+    fn misfit(&self, expected: &str, found: String) -> EngineError {
+        EngineError::ModelShape {
+            model: self.source.to_string(),
+            expected: expected.to_owned(),
+            found,
+        }
+    }
+}
+
+/// What engines take and give, for messages.
+#[cfg(any(feature = "openvino", feature = "onnxruntime", feature = "embedded-engine"))]
+const INPUT_TYPES: &str = "inputs of f32 or u8";
+#[cfg(any(feature = "openvino", feature = "onnxruntime", feature = "embedded-engine"))]
+const OUTPUT_TYPES: &str = "outputs of f32, u8, i32 or i64";
 
 /// [`EngineOptions::device`], understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -10,14 +10,15 @@ use std::time::Duration;
 
 use ort::environment::Environment;
 use ort::ep::{self, ExecutionProvider};
-use ort::memory::Allocator;
+use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
 use ort::session::builder::SessionBuilder;
 use ort::session::{IoBinding, Session};
-use ort::value::{Outlet, Tensor, TensorElementType, ValueType};
+use ort::value::{DynTensor, Outlet, PrimitiveTensorElementType, TensorElementType, ValueType};
 
 use super::library::Search;
 use super::{
-    Device, EngineError, EngineKind, EngineStatus, Network, Request, TensorInfo, TensorMut, TensorRef, only_slot,
+    DataType, Device, EngineError, EngineKind, EngineStatus, INPUT_TYPES, Network, OUTPUT_TYPES, Request, TensorInfo,
+    TensorMut, TensorRef, only_slot,
 };
 
 const SEARCH: Search = Search {
@@ -43,13 +44,20 @@ struct OnnxRuntime {
     session: Session,
     binding: IoBinding,
     /// Bound once: filled and read in place.
-    input_tensors: Vec<Tensor<f32>>,
-    output_tensors: Vec<Tensor<f32>>,
+    input_tensors: Vec<DynTensor>,
+    output_tensors: Vec<Output>,
     inputs: Vec<TensorInfo>,
     outputs: Vec<TensorInfo>,
     device: Device,
     device_name: String,
     submitted: bool,
+}
+
+enum Output {
+    /// Bound once and read in place.
+    Bound(DynTensor),
+    /// Its size is known after a run only: the runtime allocates it in each. Nothing before the first.
+    Late(Option<DynTensor>),
 }
 
 pub(super) fn load(request: &Request<'_>, device: Device) -> Result<Box<dyn Network>, EngineError> {
@@ -69,8 +77,11 @@ pub(super) fn load(request: &Request<'_>, device: Device) -> Result<Box<dyn Netw
                 remedy: "look at nvidia-smi, or use fallback=cpu".to_owned(),
             },
         })?;
-    let inputs = describe(request, session.inputs())?;
-    let outputs = describe(request, session.outputs())?;
+    let inputs = session.inputs().iter().map(|outlet| input(request, outlet));
+    let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
+    let batch = Batch::of(session.inputs(), &inputs);
+    let outputs = session.outputs().iter().map(|outlet| output(request, outlet, &batch));
+    let outputs = outputs.collect::<Result<Vec<_>, _>>()?;
     bind(session, inputs, outputs, device)
         .map(|network| Box::new(network) as Box<dyn Network>)
         .map_err(inference)
@@ -159,29 +170,79 @@ fn configure(library: &Library, request: &Request<'_>, device: Device) -> Result
     }
 }
 
-fn describe(request: &Request<'_>, outlets: &[Outlet]) -> Result<Vec<TensorInfo>, EngineError> {
-    let one = |outlet: &Outlet| {
-        let shape = match outlet.dtype() {
-            ValueType::Tensor {
-                ty: TensorElementType::Float32,
-                shape,
-                ..
-            } => shape
-                .iter()
-                .map(|&side| usize::try_from(side))
-                .collect::<Result<Vec<_>, _>>()
-                .ok(),
+fn input(request: &Request<'_>, outlet: &Outlet) -> Result<TensorInfo, EngineError> {
+    let ValueType::Tensor { ty, shape, .. } = outlet.dtype() else {
+        return Err(request.misfit(INPUT_TYPES, format!("{} of {:?}", outlet.name(), outlet.dtype())));
+    };
+    let data_type = data_type(*ty).filter(|kind| matches!(kind, DataType::F32 | DataType::U8));
+    let data_type = data_type.ok_or_else(|| request.misfit(INPUT_TYPES, format!("{} of {ty}", outlet.name())))?;
+    let shape = request.fixed(outlet.name(), shape.iter().map(|&side| usize::try_from(side).ok()))?;
+    Ok(TensorInfo::onnx(outlet.name().to_owned(), shape, data_type))
+}
+
+/// A side that bears the name of the batch is the batch; another open one is 0.
+fn output(request: &Request<'_>, outlet: &Outlet, batch: &Batch) -> Result<TensorInfo, EngineError> {
+    let ValueType::Tensor {
+        ty,
+        shape,
+        dimension_symbols,
+    } = outlet.dtype()
+    else {
+        return Err(request.misfit(OUTPUT_TYPES, format!("{} of {:?}", outlet.name(), outlet.dtype())));
+    };
+    let data_type = data_type(*ty).ok_or_else(|| request.misfit(OUTPUT_TYPES, format!("{} of {ty}", outlet.name())))?;
+    let names = dimension_symbols.iter().map(String::as_str);
+    let side = |(&side, name): (&i64, &str)| usize::try_from(side).unwrap_or_else(|_| batch.size(name));
+    let shape = shape.iter().zip(names).map(side).collect();
+    Ok(TensorInfo::onnx(outlet.name().to_owned(), shape, data_type))
+}
+
+fn data_type(of: TensorElementType) -> Option<DataType> {
+    match of {
+        TensorElementType::Float32 => Some(DataType::F32),
+        TensorElementType::Uint8 => Some(DataType::U8),
+        TensorElementType::Int32 => Some(DataType::I32),
+        TensorElementType::Int64 => Some(DataType::I64),
+        _ => None,
+    }
+}
+
+fn element_type(of: DataType) -> TensorElementType {
+    match of {
+        DataType::F32 => TensorElementType::Float32,
+        DataType::U8 => TensorElementType::Uint8,
+        DataType::U16 => TensorElementType::Uint16,
+        DataType::I32 => TensorElementType::Int32,
+        DataType::I64 => TensorElementType::Int64,
+    }
+}
+
+/// What the model calls the leading side of its first input, where that is open, and what it has become.
+struct Batch {
+    name: String,
+    size: usize,
+}
+
+impl Batch {
+    fn of(outlets: &[Outlet], inputs: &[TensorInfo]) -> Self {
+        let name = match outlets.first().map(Outlet::dtype) {
+            Some(ValueType::Tensor { dimension_symbols, .. }) => dimension_symbols.first().cloned(),
             _ => None,
         };
-        shape
-            .map(|shape| TensorInfo::onnx(outlet.name().to_owned(), shape))
-            .ok_or_else(|| EngineError::ModelShape {
-                model: request.source.to_string(),
-                expected: "32-bit floats of fixed shape".to_owned(),
-                found: format!("{} of {:?}", outlet.name(), outlet.dtype()),
-            })
-    };
-    outlets.iter().map(one).collect()
+        let size = inputs.first().and_then(|info| info.shape.first());
+        Self {
+            name: name.unwrap_or_default(),
+            size: size.copied().unwrap_or(0),
+        }
+    }
+
+    fn size(&self, name: &str) -> usize {
+        if !name.is_empty() && name == self.name {
+            self.size
+        } else {
+            0
+        }
+    }
 }
 
 fn bind(
@@ -192,14 +253,20 @@ fn bind(
 ) -> Result<OnnxRuntime, ort::Error> {
     let allocator = Allocator::default();
     let mut binding = session.create_binding()?;
-    let tensor = |info: &TensorInfo| Tensor::<f32>::new(&allocator, info.shape.clone());
+    let tensor = |info: &TensorInfo| DynTensor::new(&allocator, element_type(info.data_type), info.shape.clone());
     let input_tensors = inputs.iter().map(tensor).collect::<Result<Vec<_>, _>>()?;
-    let mut output_tensors = outputs.iter().map(tensor).collect::<Result<Vec<_>, _>>()?;
     for (info, tensor) in inputs.iter().zip(&input_tensors) {
         binding.bind_input(info.name.as_str(), tensor)?;
     }
-    for (info, tensor) in outputs.iter().zip(&mut output_tensors) {
-        binding.bind_output(info.name.as_str(), tensor)?;
+    let mut output_tensors = Vec::with_capacity(outputs.len());
+    for info in &outputs {
+        if info.is_empty() {
+            output_tensors.push(Output::Late(None));
+        } else {
+            let mut tensor = tensor(info)?;
+            binding.bind_output(info.name.as_str(), &mut tensor)?;
+            output_tensors.push(Output::Bound(tensor));
+        }
     }
     let device_name = device_name(device);
     Ok(OnnxRuntime {
@@ -231,12 +298,30 @@ impl OnnxRuntime {
                 self.binding.bind_input(info.name.as_str(), tensor)?;
             }
         }
-        self.session.run_binding(&self.binding)?;
+        for (info, output) in self.outputs.iter().zip(&mut self.output_tensors) {
+            if let Output::Late(value) = output {
+                // Bound anew, or the run would want to write into what the last one allocated.
+                *value = None;
+                self.binding.bind_output_to_device(info.name.as_str(), &host()?)?;
+            }
+        }
+        let mut results = self.session.run_binding(&self.binding)?;
+        for (info, output) in self.outputs.iter().zip(&mut self.output_tensors) {
+            if let Output::Late(value) = output {
+                *value = results.remove(&info.name).map(|value| value.downcast()).transpose()?;
+            }
+        }
+        drop(results);
         if self.device != Device::Cpu {
             self.binding.synchronize_outputs()?;
         }
         Ok(())
     }
+}
+
+/// The memory that outputs are read from.
+fn host() -> Result<MemoryInfo<'static>, ort::Error> {
+    MemoryInfo::new(AllocationDevice::CPU, 0, AllocatorType::Device, MemoryType::CPUOutput)
 }
 
 impl Network for OnnxRuntime {
@@ -266,7 +351,11 @@ impl Network for OnnxRuntime {
             .input_tensors
             .get_mut(index)
             .ok_or_else(|| failed("no such input"))?;
-        Ok(TensorMut::F32(tensor.extract_tensor_mut().1))
+        match self.inputs[index].data_type {
+            DataType::U8 => tensor.try_extract_tensor_mut().map(|(_, data)| TensorMut::U8(data)),
+            _ => tensor.try_extract_tensor_mut().map(|(_, data)| TensorMut::F32(data)),
+        }
+        .map_err(inference)
     }
 
     /// Runs at once: the runtime has no queue that could be waited on with a bound.
@@ -288,8 +377,28 @@ impl Network for OnnxRuntime {
 
     fn output(&self, slot: usize, index: usize) -> Result<TensorRef<'_>, EngineError> {
         only_slot(KIND, slot)?;
-        let tensor = self.output_tensors.get(index).ok_or_else(|| failed("no such output"))?;
-        Ok(TensorRef::F32(tensor.extract_tensor().1))
+        let outputs = self.output_tensors.get(index).zip(self.outputs.get(index));
+        match outputs.ok_or_else(|| failed("no such output"))? {
+            (Output::Bound(tensor) | Output::Late(Some(tensor)), info) => read(tensor, info.data_type),
+            (Output::Late(None), _) => Err(failed("nothing was inferred")),
+        }
+    }
+}
+
+fn read(tensor: &DynTensor, data_type: DataType) -> Result<TensorRef<'_>, EngineError> {
+    fn data<T: PrimitiveTensorElementType>(tensor: &DynTensor) -> Result<&[T], EngineError> {
+        // What is empty may have no memory to point to.
+        if tensor.shape().num_elements() == 0 {
+            return Ok(&[]);
+        }
+        tensor.try_extract_tensor().map(|(_, data)| data).map_err(inference)
+    }
+    match data_type {
+        DataType::F32 => data(tensor).map(TensorRef::F32),
+        DataType::U8 => data(tensor).map(TensorRef::U8),
+        DataType::U16 => data(tensor).map(TensorRef::U16),
+        DataType::I32 => data(tensor).map(TensorRef::I32),
+        DataType::I64 => data(tensor).map(TensorRef::I64),
     }
 }
 

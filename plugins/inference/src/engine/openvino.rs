@@ -1,17 +1,21 @@
 //! OpenVINO through its C library, opened at run time.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use openvino::{
-    CompiledModel, Core, DeviceType, ElementType, InferRequest, InferenceErrorKind, Model, Node, PropertyKey,
-    RwPropertyKey, Shape, Tensor,
+    CompiledModel, Core, DeviceType, Dimension, ElementType, InferRequest, InferenceErrorKind, Node, PartialShape,
+    PropertyKey, RwPropertyKey, Shape, Tensor,
 };
 
 use super::library::Search;
 use super::share::Shared;
-use super::{EngineError, EngineKind, EngineStatus, Network, Precision, Request, TensorInfo, TensorMut, TensorRef};
+use super::{
+    DataType, EngineError, EngineKind, EngineStatus, INPUT_TYPES, Network, OUTPUT_TYPES, Precision, Request,
+    TensorInfo, TensorMut, TensorRef,
+};
 
 const SEARCH: Search = Search {
     name: "OpenVINO",
@@ -47,7 +51,8 @@ struct Compiled {
 struct Slot {
     request: InferRequest,
     inputs: Vec<Tensor>,
-    outputs: Vec<Tensor>,
+    /// One whose size only the inference tells is the request's own, taken after it.
+    outputs: Vec<Option<Tensor>>,
     in_flight: bool,
 }
 
@@ -123,16 +128,34 @@ fn compile(library: &mut Library, request: &Request<'_>) -> Result<Compiled, Eng
         reason: short(&error.to_string()),
     };
     let core = &mut library.core;
-    let model = core.read_model_from_buffer(request.model, None).map_err(corrupt)?;
-    if model.is_dynamic() {
-        return Err(EngineError::ModelShape {
-            model: request.source.to_string(),
-            expected: "fixed shapes".to_owned(),
-            found: "a dimension that is open".to_owned(),
-        });
+    let mut model = core.read_model_from_buffer(request.model, None).map_err(corrupt)?;
+    let mut inputs = Vec::new();
+    for index in 0..model.get_inputs_len().map_err(corrupt)? {
+        let node = model.get_input_by_index(index).map_err(corrupt)?;
+        let port = Port::new(&node).map_err(corrupt)?;
+        let data_type = port
+            .data_type()
+            .filter(|kind| matches!(kind, DataType::F32 | DataType::U8))
+            .ok_or_else(|| request.misfit(INPUT_TYPES, port.to_string()))?;
+        let shape = request.fixed(&port.name, port.sides.iter().copied())?;
+        if port.sides.contains(&None) {
+            let sides: Vec<_> = shape.iter().map(|&side| side as i64).collect();
+            let shape = PartialShape::new_static(sides.len() as i64, &sides).map_err(corrupt)?;
+            model
+                .reshape_by_port_indexes(&[(index, &shape)])
+                .map_err(|error| request.misfit("a network that takes a batch", short(&error.to_string())))?;
+        }
+        inputs.push(TensorInfo::onnx(port.name, shape, data_type));
     }
-    let inputs = describe(&model, request, model.get_inputs_len(), Model::get_input_by_index)?;
-    let outputs = describe(&model, request, model.get_outputs_len(), Model::get_output_by_index)?;
+    let mut outputs = Vec::new();
+    for index in 0..model.get_outputs_len().map_err(corrupt)? {
+        let node = model.get_output_by_index(index).map_err(corrupt)?;
+        let port = Port::new(&node).map_err(corrupt)?;
+        let data_type = port.data_type();
+        let data_type = data_type.ok_or_else(|| request.misfit(OUTPUT_TYPES, port.to_string()))?;
+        let shape = port.sides.iter().map(|side| side.unwrap_or(0)).collect();
+        outputs.push(TensorInfo::onnx(port.name, shape, data_type));
+    }
 
     let precision = match request.options.precision {
         Precision::Auto => library.precision.as_str(),
@@ -167,39 +190,53 @@ fn compile(library: &mut Library, request: &Request<'_>) -> Result<Compiled, Eng
     })
 }
 
-fn describe(
-    model: &Model,
-    request: &Request<'_>,
-    count: Result<usize, openvino::InferenceError>,
-    node: impl Fn(&Model, usize) -> Result<Node, openvino::InferenceError>,
-) -> Result<Vec<TensorInfo>, EngineError> {
-    let one = |index| {
-        let node = node(model, index)?;
-        let shape = node
-            .get_shape()?
-            .get_dimensions()
-            .iter()
-            .map(|&side| usize::try_from(side).unwrap_or(0))
-            .collect();
-        Ok((TensorInfo::onnx(node.get_name()?, shape), node.get_element_type()?))
-    };
-    let all: Result<Vec<_>, _> = count.and_then(|count| (0..count).map(one).collect());
-    let corrupt = |error: openvino::InferenceError| EngineError::ModelCorrupt {
-        model: request.source.to_string(),
-        engine: KIND,
-        reason: short(&error.to_string()),
-    };
-    all.map_err(corrupt)?
-        .into_iter()
-        .map(|(info, data_type)| match data_type {
-            ElementType::F32 => Ok(info),
-            other => Err(EngineError::ModelShape {
-                model: request.source.to_string(),
-                expected: "32-bit floats".to_owned(),
-                found: format!("{} of {other:?}", info.name),
-            }),
+/// An input or output as the model has it; open sides are `None`.
+struct Port {
+    name: String,
+    element: ElementType,
+    sides: Vec<Option<usize>>,
+}
+
+impl Port {
+    fn new(node: &Node) -> Result<Self, openvino::InferenceError> {
+        let side = |side: &Dimension| {
+            let fixed = usize::try_from(side.get_min()).ok();
+            fixed.filter(|_| !side.is_dynamic())
+        };
+        let element = node.get_element_type()?;
+        let shape = node.get_partial_shape()?;
+        Ok(Self {
+            name: node.get_name()?,
+            element,
+            sides: shape.get_dimensions().iter().map(side).collect(),
         })
-        .collect()
+    }
+
+    fn data_type(&self) -> Option<DataType> {
+        match self.element {
+            ElementType::F32 => Some(DataType::F32),
+            ElementType::U8 => Some(DataType::U8),
+            ElementType::I32 => Some(DataType::I32),
+            ElementType::I64 => Some(DataType::I64),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {:?}", self.name, self.element)
+    }
+}
+
+fn element_type(of: DataType) -> ElementType {
+    match of {
+        DataType::F32 => ElementType::F32,
+        DataType::U8 => ElementType::U8,
+        DataType::U16 => ElementType::U16,
+        DataType::I32 => ElementType::I32,
+        DataType::I64 => ElementType::I64,
+    }
 }
 
 fn slot(compiled: &Compiled) -> Result<Slot, EngineError> {
@@ -208,16 +245,19 @@ fn slot(compiled: &Compiled) -> Result<Slot, EngineError> {
         let mut request = model.create_infer_request()?;
         let tensor = |info: &TensorInfo| {
             let dimensions: Vec<i64> = info.shape.iter().map(|&side| side as i64).collect();
-            Tensor::new(ElementType::F32, &Shape::new(&dimensions)?)
+            Tensor::new(element_type(info.data_type), &Shape::new(&dimensions)?)
         };
         // Own tensors: their memory stays where it is, whatever the plugin does with the ones of the request.
         let inputs: Vec<Tensor> = compiled.inputs.iter().map(tensor).collect::<Result<_, _>>()?;
-        let outputs: Vec<Tensor> = compiled.outputs.iter().map(tensor).collect::<Result<_, _>>()?;
+        let known = |info: &TensorInfo| (!info.is_empty()).then(|| tensor(info)).transpose();
+        let outputs: Vec<_> = compiled.outputs.iter().map(known).collect::<Result<_, _>>()?;
         for (index, input) in inputs.iter().enumerate() {
             request.set_input_tensor_by_index(index, input)?;
         }
         for (index, output) in outputs.iter().enumerate() {
-            request.set_output_tensor_by_index(index, output)?;
+            if let Some(output) = output {
+                request.set_output_tensor_by_index(index, output)?;
+            }
         }
         Ok(Slot {
             request,
@@ -235,6 +275,20 @@ impl OpenVino {
         self.slots
             .get_mut(slot)
             .ok_or_else(|| failed(&format!("slot {slot} of {count}")))
+    }
+
+    /// The slot is free again, with its results.
+    fn landed(&mut self, index: usize) -> Result<(), EngineError> {
+        let compiled = Arc::clone(&self.compiled);
+        let slot = self.slot(index)?;
+        slot.in_flight = false;
+        for (index, (info, output)) in compiled.outputs.iter().zip(&mut slot.outputs).enumerate() {
+            if info.is_empty() {
+                let tensor = slot.request.get_output_tensor_by_index(index);
+                *output = Some(tensor.map_err(inference)?);
+            }
+        }
+        Ok(())
     }
 
     fn idle_slot(&mut self, index: usize) -> Result<&mut Slot, EngineError> {
@@ -280,12 +334,17 @@ impl Network for OpenVino {
     }
 
     fn input(&mut self, slot: usize, index: usize) -> Result<TensorMut<'_>, EngineError> {
+        let data_type = self.compiled.inputs.get(index).map(|info| info.data_type);
         let tensor = self
             .idle_slot(slot)?
             .inputs
             .get_mut(index)
             .ok_or_else(|| failed("no such input"))?;
-        tensor.get_data_mut().map(TensorMut::F32).map_err(inference)
+        match data_type {
+            Some(DataType::U8) => tensor.get_data_mut().map(TensorMut::U8),
+            _ => tensor.get_data_mut().map(TensorMut::F32),
+        }
+        .map_err(inference)
     }
 
     /// A single slot runs here, on the calling thread where one thread suffices: that saves two thread switches.
@@ -313,22 +372,19 @@ impl Network for OpenVino {
 
     fn complete(&mut self, slot: usize, timeout: Duration) -> Result<(), EngineError> {
         let alone = self.slots.len() == 1;
-        let slot = self.slot(slot)?;
+        let index = slot;
+        let slot = self.slot(index)?;
         if !slot.in_flight {
             return Err(failed("nothing was submitted"));
         }
         if alone {
-            slot.in_flight = false;
-            return Ok(());
+            return self.landed(index);
         }
         match slot
             .request
             .wait(i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX))
         {
-            Ok(()) => {
-                slot.in_flight = false;
-                Ok(())
-            }
+            Ok(()) => self.landed(index),
             Err(error) if error.kind == InferenceErrorKind::ResultNotReady => {
                 Err(failed(&format!("no result within {timeout:?}")))
             }
@@ -344,8 +400,31 @@ impl Network for OpenVino {
         if slot.in_flight {
             return Err(failed("the slot is in flight"));
         }
-        let tensor = slot.outputs.get(index).ok_or_else(|| failed("no such output"))?;
-        tensor.get_data().map(TensorRef::F32).map_err(inference)
+        let output = slot.outputs.get(index).zip(self.compiled.outputs.get(index));
+        let (tensor, info) = output.ok_or_else(|| failed("no such output"))?;
+        let tensor = tensor.as_ref().ok_or_else(|| failed("nothing was inferred"))?;
+        // Of what is empty there need be no memory.
+        if tensor.get_size().map_err(inference)? == 0 {
+            return Ok(empty(info.data_type));
+        }
+        match info.data_type {
+            DataType::F32 => tensor.get_data().map(TensorRef::F32),
+            DataType::U8 => tensor.get_data().map(TensorRef::U8),
+            DataType::U16 => tensor.get_data().map(TensorRef::U16),
+            DataType::I32 => tensor.get_data().map(TensorRef::I32),
+            DataType::I64 => tensor.get_data().map(TensorRef::I64),
+        }
+        .map_err(inference)
+    }
+}
+
+fn empty(data_type: DataType) -> TensorRef<'static> {
+    match data_type {
+        DataType::F32 => TensorRef::F32(&[]),
+        DataType::U8 => TensorRef::U8(&[]),
+        DataType::U16 => TensorRef::U16(&[]),
+        DataType::I32 => TensorRef::I32(&[]),
+        DataType::I64 => TensorRef::I64(&[]),
     }
 }
 

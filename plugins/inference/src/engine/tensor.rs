@@ -10,23 +10,31 @@ pub enum DataType {
     F32,
     U8,
     U16,
+    /// Outputs only.
+    I32,
+    /// Outputs only.
+    I64,
 }
 
 impl DataType {
     /// Bytes of one element.
     pub fn size(self) -> usize {
         match self {
-            Self::F32 => 4,
-            Self::U8 => 1,
+            Self::I64 => 8,
+            Self::F32 | Self::I32 => 4,
             Self::U16 => 2,
+            Self::U8 => 1,
         }
     }
 
-    fn as_str(self) -> &'static str {
+    /// Name as in messages.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::F32 => "f32",
             Self::U8 => "u8",
             Self::U16 => "u16",
+            Self::I32 => "i32",
+            Self::I64 => "i64",
         }
     }
 }
@@ -67,6 +75,8 @@ impl Quantisation {
 #[derive(Debug, Clone, PartialEq)]
 pub struct TensorInfo {
     pub name: String,
+    /// A side of an output that only the inference tells is 0 here, as the number of boxes that a network found; the length of
+    /// [`Network::output`](super::Network::output) then tells it.
     pub shape: Vec<usize>,
     pub data_type: DataType,
     pub layout: Layout,
@@ -74,14 +84,14 @@ pub struct TensorInfo {
 }
 
 impl TensorInfo {
-    /// A float tensor of an ONNX network: NCHW when it has four axes.
+    /// A tensor of an ONNX network: NCHW when it has four axes.
     #[allow(dead_code, reason = "unused in a build without engines")]
-    pub(super) fn onnx(name: String, shape: Vec<usize>) -> Self {
+    pub(super) fn onnx(name: String, shape: Vec<usize>, data_type: DataType) -> Self {
         let layout = if shape.len() == 4 { Layout::Nchw } else { Layout::Plain };
         Self {
             name,
             shape,
-            data_type: DataType::F32,
+            data_type,
             layout,
             quantisation: None,
         }
@@ -156,6 +166,8 @@ pub enum TensorRef<'a> {
     F32(&'a [f32]),
     U8(&'a [u8]),
     U16(&'a [u16]),
+    I32(&'a [i32]),
+    I64(&'a [i64]),
 }
 
 impl<'a> TensorRef<'a> {
@@ -163,7 +175,7 @@ impl<'a> TensorRef<'a> {
     pub fn f32(self) -> Result<&'a [f32], EngineError> {
         match self {
             Self::F32(data) => Ok(data),
-            Self::U8(_) | Self::U16(_) => Err(other_type(DataType::F32)),
+            _ => Err(other_type(DataType::F32)),
         }
     }
 
@@ -171,7 +183,7 @@ impl<'a> TensorRef<'a> {
     pub fn u8(self) -> Result<&'a [u8], EngineError> {
         match self {
             Self::U8(data) => Ok(data),
-            Self::F32(_) | Self::U16(_) => Err(other_type(DataType::U8)),
+            _ => Err(other_type(DataType::U8)),
         }
     }
 }

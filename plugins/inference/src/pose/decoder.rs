@@ -65,7 +65,7 @@ impl Decoder {
         let fits = match input.data_type {
             DataType::F32 => shape.channels_first,
             DataType::U8 => !shape.channels_first,
-            DataType::U16 => false,
+            DataType::U16 | DataType::I32 | DataType::I64 => false,
         };
         let size = (shape.width, shape.height);
         if !fits || size.0 == 0 || size.1 == 0 {

@@ -40,6 +40,8 @@ impl<'a> Values<'a> {
             TensorRef::F32(data) => data.get(index).copied().unwrap_or(f32::NAN),
             TensorRef::U8(data) => data.get(index).map_or(f32::NAN, |v| real(f32::from(*v))),
             TensorRef::U16(data) => data.get(index).map_or(f32::NAN, |v| real(f32::from(*v))),
+            // No network of this kind gives whole numbers.
+            TensorRef::I32(_) | TensorRef::I64(_) => f32::NAN,
         }
     }
 }

@@ -81,6 +81,24 @@ impl Sampling {
         )
     }
 
+    /// The largest part in the middle of the frame that has the proportions of a `size.0` x `size.1` tensor, on all of it.
+    pub fn centre_crop((width, height): (u32, u32), size: (usize, usize)) -> Self {
+        let (width, height) = (f64::from(width), f64::from(height));
+        let ratio = (width / size.0 as f64).min(height / size.1 as f64);
+        // The middle of the tensor shows the middle of the frame.
+        let start = |length: f64, size: usize| (length - ratio * size as f64) / 2.0 + 0.5 * ratio - 0.5;
+        Self {
+            matrix: [ratio, 0.0, start(width, size.0), 0.0, ratio, start(height, size.1)],
+            border: Border::Replicate,
+            window: Window {
+                x: 0,
+                y: 0,
+                width: size.0,
+                height: size.1,
+            },
+        }
+    }
+
     /// Pixel areas correspond, so centres do not: position = (pixel + 0.5) * ratio - 0.5.
     fn resize((width, height): (u32, u32), window: Window) -> Self {
         let (rx, ry) = (

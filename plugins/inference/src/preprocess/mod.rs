@@ -35,18 +35,24 @@ pub fn fill_nchw_f32(
     scaling: Scaling,
     tensor: &mut [f32],
 ) -> Result<(), TargetError> {
-    let expected = width * height * channels.count();
-    if tensor.len() != expected {
-        return Err(TargetError {
-            expected,
-            found: tensor.len(),
-        });
-    }
-    sampler::run(
-        frame,
-        sampling,
-        &mut Target::planar(tensor, width, height, channels, scaling),
-    );
+    fits(tensor.len(), width * height * channels.count())?;
+    let mut target = Target::planar(tensor, width, height, channels, scaling);
+    sampler::run(frame, sampling, &mut target);
+    Ok(())
+}
+
+/// The same for a `height` x `width` x `channels` tensor (NHWC).
+pub fn fill_nhwc_f32(
+    frame: &FrameView<'_>,
+    sampling: &Sampling,
+    (width, height): (usize, usize),
+    channels: Channels,
+    scaling: Scaling,
+    tensor: &mut [f32],
+) -> Result<(), TargetError> {
+    fits(tensor.len(), width * height * channels.count())?;
+    let mut target = Target::interleaved_floats(tensor, width, height, channels, scaling);
+    sampler::run(frame, sampling, &mut target);
     Ok(())
 }
 
@@ -58,19 +64,18 @@ pub fn fill_nhwc_u8(
     channels: Channels,
     tensor: &mut [u8],
 ) -> Result<(), TargetError> {
-    let expected = width * height * channels.count();
-    if tensor.len() != expected {
-        return Err(TargetError {
-            expected,
-            found: tensor.len(),
-        });
-    }
-    sampler::run(
-        frame,
-        sampling,
-        &mut Target::interleaved(tensor, width, height, channels),
-    );
+    fits(tensor.len(), width * height * channels.count())?;
+    let mut target = Target::interleaved(tensor, width, height, channels);
+    sampler::run(frame, sampling, &mut target);
     Ok(())
+}
+
+fn fits(found: usize, expected: usize) -> Result<(), TargetError> {
+    if found == expected {
+        Ok(())
+    } else {
+        Err(TargetError { expected, found })
+    }
 }
 
 #[cfg(test)]

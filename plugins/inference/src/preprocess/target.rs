@@ -18,24 +18,26 @@ impl Channels {
     }
 }
 
-/// value = sample * scale + offset.
+/// value = sample * scale + offset, for each channel of the tensor in its order.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scaling {
-    pub scale: f32,
-    pub offset: f32,
+    pub scale: [f32; 3],
+    pub offset: [f32; 3],
 }
 
 impl Scaling {
     /// 0..=255 to 0..=1.
-    pub const UNIT: Self = Self {
-        scale: 1.0 / 255.0,
-        offset: 0.0,
-    };
+    pub const UNIT: Self = Self::alike(1.0 / 255.0, 0.0);
     /// 0..=255 to -1..=1.
-    pub const SIGNED_UNIT: Self = Self {
-        scale: 1.0 / 127.5,
-        offset: -1.0,
-    };
+    pub const SIGNED_UNIT: Self = Self::alike(1.0 / 127.5, -1.0);
+
+    /// The same for every channel.
+    pub const fn alike(scale: f32, offset: f32) -> Self {
+        Self {
+            scale: [scale; 3],
+            offset: [offset; 3],
+        }
+    }
 }
 
 /// Pixels that are computed together: the work arrays stay in the first cache.
@@ -59,6 +61,7 @@ impl Colours {
 enum Memory<'a> {
     Planar(&'a mut [f32], Scaling),
     Interleaved(&'a mut [u8]),
+    InterleavedFloats(&'a mut [f32], Scaling),
 }
 
 /// A tensor that is being filled.
@@ -88,6 +91,21 @@ impl<'a> Target<'a> {
         }
     }
 
+    pub fn interleaved_floats(
+        tensor: &'a mut [f32],
+        width: usize,
+        height: usize,
+        channels: Channels,
+        scaling: Scaling,
+    ) -> Self {
+        Self {
+            memory: Memory::InterleavedFloats(tensor, scaling),
+            width,
+            height,
+            channels,
+        }
+    }
+
     /// Makes the pixels `from..to` of row `y` black.
     pub fn black(&mut self, y: usize, from: usize, to: usize) {
         let mut x = from;
@@ -106,8 +124,8 @@ impl<'a> Target<'a> {
         let plane = self.width * self.height;
         match &mut self.memory {
             Memory::Planar(tensor, Scaling { scale, offset }) => {
-                let (scale, offset) = (*scale, *offset);
                 let mut write = |channel: usize, from: &[f32]| {
+                    let (scale, offset) = (scale[channel], offset[channel]);
                     let to = &mut tensor[channel * plane + start..][..count];
                     to.iter_mut()
                         .zip(from)
@@ -117,6 +135,7 @@ impl<'a> Target<'a> {
                     Channels::Rgb => [r, g, b].into_iter().enumerate().for_each(|(c, from)| write(c, from)),
                     Channels::Bgr => [b, g, r].into_iter().enumerate().for_each(|(c, from)| write(c, from)),
                     Channels::Gray => {
+                        let (scale, offset) = (scale[0], offset[0]);
                         let to = &mut tensor[start..][..count];
                         for (i, to) in to.iter_mut().enumerate() {
                             *to = level(luma(r[i], g[i], b[i])) * scale + offset;
@@ -132,6 +151,20 @@ impl<'a> Target<'a> {
                         Channels::Rgb => to.copy_from_slice(&[byte(r[i]), byte(g[i]), byte(b[i])]),
                         Channels::Bgr => to.copy_from_slice(&[byte(b[i]), byte(g[i]), byte(r[i])]),
                         Channels::Gray => to[0] = byte(luma(r[i], g[i], b[i])),
+                    }
+                }
+            }
+            Memory::InterleavedFloats(tensor, Scaling { scale, offset }) => {
+                let channels = self.channels.count();
+                let to = tensor[start * channels..][..count * channels].chunks_exact_mut(channels);
+                for (i, to) in to.enumerate() {
+                    let colours = match self.channels {
+                        Channels::Rgb => [r[i], g[i], b[i]],
+                        Channels::Bgr => [b[i], g[i], r[i]],
+                        Channels::Gray => [luma(r[i], g[i], b[i]); 3],
+                    };
+                    for (channel, to) in to.iter_mut().enumerate() {
+                        *to = level(colours[channel]) * scale[channel] + offset[channel];
                     }
                 }
             }

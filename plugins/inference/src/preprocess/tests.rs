@@ -48,10 +48,7 @@ impl Owned {
 
 fn fill(frame: &FrameView<'_>, sampling: &Sampling, size: (usize, usize), channels: Channels) -> Vec<f32> {
     let mut tensor = vec![f32::NAN; size.0 * size.1 * channels.count()];
-    let scaling = Scaling {
-        scale: 1.0,
-        offset: 0.0,
-    };
+    let scaling = Scaling::alike(1.0, 0.0);
     fill_nchw_f32(frame, sampling, size, channels, scaling, &mut tensor).unwrap();
     tensor
 }
@@ -262,6 +259,65 @@ fn scaling_is_applied_to_samples_and_to_the_black_around() {
 }
 
 #[test]
+fn every_channel_of_the_tensor_has_its_own_scale_and_offset() {
+    let blue = [10u8, 20, 30].repeat(4);
+    let planes = [Plane { data: &blue, stride: 6 }];
+    let frame = FrameView::new(PixelFormat::Rgb, 2, 2, &planes, Matrix::Bt601, Range::Full).unwrap();
+    let sampling = Sampling::stretch((2, 2), (2, 2));
+    let scaling = Scaling {
+        scale: [1.0, 2.0, 3.0],
+        offset: [0.5, 0.25, -100.0],
+    };
+    let (mut planar, mut interleaved) = ([0.0; 12], [0.0; 12]);
+    for (channels, expected) in [
+        (Channels::Rgb, [10.5, 40.25, -10.0]),
+        (Channels::Bgr, [30.5, 40.25, -70.0]),
+    ] {
+        fill_nchw_f32(&frame, &sampling, (2, 2), channels, scaling, &mut planar).unwrap();
+        fill_nhwc_f32(&frame, &sampling, (2, 2), channels, scaling, &mut interleaved).unwrap();
+        for pixel in 0..4 {
+            assert_eq!([0, 1, 2].map(|c| planar[4 * c + pixel]), expected);
+            assert_eq!(interleaved[3 * pixel..][..3], expected);
+        }
+    }
+    fill_nchw_f32(&frame, &sampling, (2, 2), Channels::Gray, scaling, &mut planar[..4]).unwrap();
+    fill_nhwc_f32(
+        &frame,
+        &sampling,
+        (2, 2),
+        Channels::Gray,
+        scaling,
+        &mut interleaved[..4],
+    )
+    .unwrap();
+    assert_eq!((planar[0], &planar[..4]), (18.5, &interleaved[..4]));
+}
+
+#[test]
+fn a_centre_crop_is_the_middle_of_the_frame() {
+    let frame = Owned::new(PixelFormat::Rgb, 60, 20, 3);
+    let sampling = Sampling::centre_crop((60, 20), (40, 40));
+    let found = fill(&frame.view(), &sampling, (40, 40), Channels::Rgb);
+    assert_close(&found, &by_definition(&frame, &sampling, (40, 40)), 0.6);
+    // The first pixel shows a quarter into pixel 20, the last of a row three quarters into pixel 39.
+    assert_eq!(sampling.position(0.0, 0.0), [19.75, -0.25]);
+    assert_eq!(sampling.position(39.0, 39.0), [39.25, 19.25]);
+    // Upright, on a wide tensor, and of the tensor's own proportions.
+    assert_eq!(
+        Sampling::centre_crop((20, 60), (40, 40)).position(0.0, 0.0),
+        [-0.25, 19.75]
+    );
+    assert_eq!(
+        Sampling::centre_crop((30, 60), (30, 15)).position(0.0, 0.0),
+        [0.0, 22.5]
+    );
+    assert_eq!(
+        Sampling::centre_crop((64, 32), (32, 16)),
+        Sampling::stretch((64, 32), (32, 16))
+    );
+}
+
+#[test]
 fn a_tensor_of_the_wrong_size_is_refused() {
     let frame = Owned::new(PixelFormat::Rgb, 4, 4, 0);
     let sampling = Sampling::stretch((4, 4), (4, 4));
@@ -278,6 +334,21 @@ fn a_tensor_of_the_wrong_size_is_refused() {
         Err(TargetError {
             expected: 48,
             found: 47
+        })
+    );
+    let error = fill_nhwc_f32(
+        &frame.view(),
+        &sampling,
+        (4, 4),
+        Channels::Bgr,
+        Scaling::UNIT,
+        &mut [0.0; 49],
+    );
+    assert_eq!(
+        error,
+        Err(TargetError {
+            expected: 48,
+            found: 49
         })
     );
     let error = fill_nhwc_u8(&frame.view(), &sampling, (4, 4), Channels::Gray, &mut [0; 17]);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub mod hailo;
+pub mod noise;
 pub mod process;
 
 use nunchi_inference::engine::{EngineKind, EngineOptions, Precision};

@@ -17,6 +17,8 @@ pub struct Frame<'a> {
     pub buffer: &'a gst::BufferRef,
     /// Running time.
     pub time: gst::ClockTime,
+    /// Frames of the stream before it.
+    pub number: u64,
 }
 
 impl Frame<'_> {
@@ -64,9 +66,14 @@ pub trait Analysis: Send {
     }
 
     /// Starts reading a frame in `slot`, one below the depth that is free.
-    fn submit(&mut self, slot: usize, view: &FrameView<'_>) -> Result<(), EngineError> {
-        let _ = (slot, view);
+    fn submit(&mut self, slot: usize, view: &FrameView<'_>, settings: &Self::Settings) -> Result<(), EngineError> {
+        let _ = (slot, view, settings);
         Ok(())
+    }
+
+    /// How long a frame waits for those that are read together with it, where that has a bound.
+    fn patience(&self) -> Option<gst::ClockTime> {
+        None
     }
 
     /// Whether [`finish`](Self::finish) would not wait for a device.

@@ -5,6 +5,7 @@ mod analysis;
 mod attach;
 mod engine;
 mod hailo;
+pub mod hysteresis;
 mod options;
 pub mod property;
 mod runner;

@@ -46,6 +46,7 @@ impl Options {
             device: self.device.clone(),
             precision: self.precision.into(),
             threads: self.threads,
+            batch: 0,
             fallback_cpu: self.fallback == Fallback::Cpu,
             hailo: self.hailo.options(),
         }
@@ -159,9 +160,15 @@ impl Options {
     }
 
     pub fn properties() -> Vec<glib::ParamSpec> {
-        let d = Self::default();
         let mut all = Hailo::properties();
-        all.extend([
+        all.extend(Self::common_properties());
+        all
+    }
+
+    /// Those that are not the Hailo's.
+    pub fn common_properties() -> Vec<glib::ParamSpec> {
+        let d = Self::default();
+        vec![
             glib::ParamSpecEnum::builder_with_default("engine", d.engine)
                 .nick("Engine")
                 .blurb("What runs the networks; once started, what really does")
@@ -222,7 +229,6 @@ impl Options {
                 .default_value(d.fail_on_error)
                 .mutable_playing()
                 .build(),
-        ]);
-        all
+        ]
     }
 }

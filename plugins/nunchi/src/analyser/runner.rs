@@ -1,7 +1,7 @@
 //! The way of a frame through an analyser.
 
 use super::{
-    Engine, Fallback, Options,
+    Engine, Fallback,
     analysis::{Analysis, Frame},
     attach::{Findings, Pending, attach},
     start_error,
@@ -29,6 +29,8 @@ const WARNING_INTERVAL: Duration = Duration::from_secs(5);
 struct Passing {
     work: Work,
     time: gst::ClockTime,
+    /// Frames of the stream before it.
+    number: u64,
 }
 
 /// What becomes of a frame.
@@ -84,13 +86,20 @@ impl<A: Analysis> Streaming<A> {
         self.slot = 0;
     }
 
-    /// By how much frames are late because others must come before them; 0 without a frame rate.
+    /// By how much frames are late because others must come before them; without a frame rate 0, or as long as they wait at most.
     fn kept(&self) -> gst::ClockTime {
+        if self.depth <= 1 {
+            return gst::ClockTime::ZERO;
+        }
         let fps = self.info.as_ref().map(gst_video::VideoInfo::fps);
         let frame = fps.filter(|fps| fps.numer() > 0).and_then(|fps| {
             gst::ClockTime::SECOND.mul_div_ceil(fps.denom().unsigned_abs().into(), fps.numer().unsigned_abs().into())
         });
-        frame.unwrap_or_default().saturating_mul(self.depth as u64 - 1)
+        let others = frame.map(|frame| frame.saturating_mul(self.depth as u64 - 1));
+        match (others, self.analysis.patience()) {
+            (Some(others), Some(patience)) => others.min(patience),
+            (others, patience) => others.or(patience).unwrap_or_default(),
+        }
     }
 
     /// Drops what is under way and forgets what was seen.
@@ -208,6 +217,13 @@ impl<A: Analysis> Runner<A> {
         // Fails only where the element is in no pipeline: then nobody wants the message.
         let _ = element.post_message(message);
         Ok(())
+    }
+
+    /// What `look` sees of the analysis; `None` while it is not started.
+    pub fn with_analysis<T>(&self, look: impl FnOnce(&A) -> T) -> Option<T> {
+        lock(&self.streaming)
+            .as_ref()
+            .map(|streaming| look(&streaming.analysis))
     }
 
     /// Has the streaming thread give up what it waits for: before a stop, which waits for that thread.
@@ -390,12 +406,22 @@ impl<A: Analysis> Runner<A> {
                 // The base class marks what comes next.
                 self.drain(element, settings)?;
             }
-            if let Err(failure) = self.admit(element, buffer, settings.as_ref()) {
+            if let Err(failure) = self.admit(element, buffer, settings) {
                 self.fail(element, failure, settings)?;
             }
         }
         let oldest = self.oldest(element, false, settings)?;
         Ok(oldest.map_or(GenerateOutputSuccess::NoOutput, GenerateOutputSuccess::Buffer))
+    }
+
+    /// Pushes what is read already. For a thread that holds the lock of the sink pad's stream.
+    pub fn push_complete(&self, element: &gst_base::BaseTransform, settings: &A::Settings) {
+        while let Ok(Some(buffer)) = self.oldest(element, false, settings) {
+            // What is wrong downstream, the next frame hears as well.
+            if element.src_pad().push(buffer).is_err() {
+                return;
+            }
+        }
     }
 
     /// Pushes all that is under way.
@@ -412,7 +438,13 @@ impl<A: Analysis> Runner<A> {
     }
 
     /// Starts reading a frame, or decides what else becomes of it.
-    fn admit(&self, element: &gst_base::BaseTransform, buffer: gst::Buffer, options: &Options) -> Result<(), Failure> {
+    fn admit(
+        &self,
+        element: &gst_base::BaseTransform,
+        buffer: gst::Buffer,
+        settings: &A::Settings,
+    ) -> Result<(), Failure> {
+        let options = settings.as_ref();
         let mut guard = lock(&self.streaming);
         let streaming = guard.as_mut().ok_or(Failure::Fatal("the element was not started"))?;
         let time = streaming.time.of(&buffer, &element.segment(), element);
@@ -421,6 +453,7 @@ impl<A: Analysis> Runner<A> {
             .as_ref()
             .ok_or(Failure::Fatal("no caps before the first buffer"))?;
         let due = streaming.frames.is_multiple_of(options.inference_interval.into());
+        let number = streaming.frames;
         streaming.frames += 1;
         let late = {
             let mut facts = lock(&self.facts);
@@ -435,7 +468,7 @@ impl<A: Analysis> Runner<A> {
             match gst_video::VideoFrame::from_buffer_readable(buffer, info) {
                 Ok(frame) => {
                     let begin = Instant::now();
-                    let submitted = with_view(&frame, |view| streaming.analysis.submit(streaming.slot, view));
+                    let submitted = with_view(&frame, |view| streaming.analysis.submit(streaming.slot, view, settings));
                     match submitted {
                         Ok(()) => {
                             let slot = streaming.slot;
@@ -451,7 +484,7 @@ impl<A: Analysis> Runner<A> {
                 }
             }
         };
-        streaming.under_way.push_back(Passing { work, time });
+        streaming.under_way.push_back(Passing { work, time, number });
         Ok(())
     }
 
@@ -490,7 +523,7 @@ impl<A: Analysis> Runner<A> {
         {
             return None;
         }
-        let Passing { work, time } = streaming.under_way.pop_front()?;
+        let Passing { work, time, number } = streaming.under_way.pop_front()?;
         let size = streaming
             .info
             .as_ref()
@@ -519,6 +552,7 @@ impl<A: Analysis> Runner<A> {
                 view,
                 buffer: frame.buffer(),
                 time,
+                number,
             };
             streaming
                 .analysis

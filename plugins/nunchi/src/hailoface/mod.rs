@@ -15,7 +15,6 @@
 use gst::{glib, prelude::*};
 
 mod analysis;
-mod hysteresis;
 mod imp;
 mod reading;
 mod settings;

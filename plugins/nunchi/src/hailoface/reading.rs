@@ -1,6 +1,6 @@
 //! What is read off one face, and the events that follow from it.
 
-use super::hysteresis::{Hysteresis, Limits};
+use crate::analyser::hysteresis::{Hysteresis, Limits};
 use nunchi_events::{Event, State};
 use nunchi_inference::face::EMOTIONS;
 

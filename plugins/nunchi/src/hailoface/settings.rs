@@ -1,6 +1,7 @@
 //! The properties of `hailoface`: one place for names, ranges, defaults and storage.
 
-use super::{hysteresis::Limits, reading::Rules, tracker::Policy};
+use super::{reading::Rules, tracker::Policy};
+use crate::analyser::hysteresis::Limits;
 use crate::analyser::{Options, property};
 use gst::{glib, prelude::*};
 use nunchi_inference::engine::EngineError;

@@ -94,7 +94,7 @@ impl Analysis for PoseAnalysis {
         net.set_slots(wanted)
     }
 
-    fn submit(&mut self, slot: usize, view: &FrameView<'_>) -> Result<(), EngineError> {
+    fn submit(&mut self, slot: usize, view: &FrameView<'_>, _settings: &Settings) -> Result<(), EngineError> {
         self.net.as_mut().map_or(Ok(()), |net| net.submit(slot, view))
     }
 

@@ -41,6 +41,8 @@ impl Tensor {
                 DataType::U8 => TensorRef::U8(bytes),
                 DataType::U16 => TensorRef::U16(bytes.align_to().1),
                 DataType::F32 => TensorRef::F32(bytes.align_to().1),
+                DataType::I32 => TensorRef::I32(bytes.align_to().1),
+                DataType::I64 => TensorRef::I64(bytes.align_to().1),
             }
         };
         Values::new(data, self.info.quantisation)

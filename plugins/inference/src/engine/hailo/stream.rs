@@ -19,8 +19,9 @@ impl Buffer {
     pub fn new(info: &TensorInfo) -> Self {
         match info.data_type {
             DataType::F32 => Self::F32(vec![0.0; info.len()]),
-            DataType::U8 => Self::U8(vec![0; info.len()]),
             DataType::U16 => Self::U16(vec![0; info.len()]),
+            // HailoRT has no wider whole numbers.
+            DataType::U8 | DataType::I32 | DataType::I64 => Self::U8(vec![0; info.len() * info.data_type.size()]),
         }
     }
 
