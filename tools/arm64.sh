@@ -75,7 +75,7 @@ tools/cargo test "${cross[@]}" "${tests[@]}" -- --skip a_real_limit_leaves_every
     --skip a_list_of_boxes --skip a_frame_without_tensors --skip unknown_shapes --skip faces_are_found
 
 export GST_PLUGIN_PATH=$CARGO_TARGET_DIR/$triple/release
-for element in hailoface hailopose cudassd eventthrottle xmllogsink analysisoverlay motiontextoverlay nvencsink; do
+for element in hailoface hailopose cudassd imagefoldersrc eventthrottle xmllogsink analysisoverlay motiontextoverlay nvencsink; do
     qemu-aarch64-static "$root/usr/bin/gst-inspect-1.0" "$element" >/dev/null || missing "GStreamer does not list $element"
 done
 qemu-aarch64-static "$root/usr/bin/gst-launch-1.0" -q videotestsrc num-buffers=30 ! analysisoverlay ! eventthrottle ! \

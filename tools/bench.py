@@ -17,6 +17,7 @@ import sys
 import tempfile
 
 import bench_captions
+import bench_detect
 import bench_encode
 from benchlib import BODY, FACES, ROOT, ROUNDS, VENV, Table, Unmeasured, cargo_bench, decode, fps, pipeline_cost, progress, rounds, run
 
@@ -138,6 +139,7 @@ def measure(folder):
         table.attempt(f"face-file.yaml at 720p, {engine}, peak memory (largest process)", lambda: peak(engine))
     bench_captions.measure(table, folder, i420[FACES], cores[1])
     bench_encode.measure(table, folder, i420[FACES])
+    bench_detect.measure(table, folder, cores)
     return table
 
 
@@ -177,6 +179,7 @@ def main():
         "included), the second finds one person in each frame, once in the element and once by a loop around the engine, as CPU time.",
         *bench_captions.HOW,
         *bench_encode.HOW,
+        *bench_detect.HOW,
         "Frames per second depend on what else the machine does; CPU time less so.",
         "",
     ])

@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/nunchi/roots
 root=${1:-$cache/trixie}
-elements=(hailoface hailopose cudassd eventthrottle xmllogsink analysisoverlay motiontextoverlay nvencsink)
+elements=(hailoface hailopose cudassd imagefoldersrc eventthrottle xmllogsink analysisoverlay motiontextoverlay nvencsink)
 
 not_checked() {
     printf '  ************************************************************************\n'

@@ -1,4 +1,4 @@
-//! `pipelines/detect-file.yaml`: a video in; boxes, text files, JSON lines and a log out.
+//! `pipelines/detect-file.yaml` and `detect-folder.yaml`: a video or pictures in; boxes, text files, JSON lines and a log out.
 
 use nunchi_tests::clip::{init, logged, unthrottled};
 use nunchi_tests::{Output, gst, product, root, run};
@@ -9,13 +9,17 @@ use std::time::Duration;
 const MINUTES: Duration = Duration::from_secs(180);
 const FRAMES: usize = 225;
 
-/// `nunchi run detect-file`; its files go to `DIR/out`.
 fn detect(dir: &Path, more: &[&str]) -> Output {
+    nunchi(dir, "detect-file", more)
+}
+
+/// `nunchi run` of a shipped description; its files go to `DIR/out`.
+fn nunchi(dir: &Path, name: &str, more: &[&str]) -> Output {
     run(
         Command::new(product("nunchi"))
             .current_dir(dir)
             .args(["run", "--run-dir", "out", "--quiet", "--format", "json"])
-            .arg(root().join("pipelines/detect-file.yaml"))
+            .arg(root().join(format!("pipelines/{name}.yaml")))
             .args(more),
         MINUTES,
     )
@@ -127,5 +131,57 @@ fn what_cannot_be_done_ends_with_its_code() {
         let output = detect(dir.path(), &[set]);
         assert!(output.stderr.contains(needle), "{set}: {}", output.stderr);
         assert_eq!(output.status.code(), Some(code), "{set}: {}", output.stderr);
+    }
+}
+
+#[test]
+fn pictures_of_a_folder_are_told_apart_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("pictures");
+    std::fs::create_dir(&folder).unwrap();
+    for name in ["dog.jpg", "camera.png", "person.jpg"] {
+        std::fs::copy(root().join("tests/media").join(name), folder.join(name)).unwrap();
+    }
+    let whole = std::fs::read(folder.join("dog.jpg")).unwrap();
+    std::fs::write(folder.join("broken.jpg"), &whole[..500]).unwrap();
+    std::fs::write(folder.join("notes.txt"), "no picture").unwrap();
+    let folder = format!("input={}", folder.display());
+    let output = nunchi(dir.path(), "detect-folder", &[&folder, "engine=openvino", "threads=1"]);
+    assert!(output.status.success(), "{}\n{}", output.stdout, output.stderr);
+    let out = dir.path().join("out");
+    let log = std::fs::read_to_string(out.join("logs/detect.log")).unwrap();
+    assert!(log.contains("broken.jpg is passed over"), "{log}");
+    let json = std::fs::read_to_string(out.join("json/objects.jsonl")).unwrap();
+    let lines: Vec<serde_json::Value> = json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let heads: Vec<_> = lines
+        .iter()
+        .map(|line| (line["file"].as_str().unwrap(), line["width"].as_u64().unwrap()))
+        .collect();
+    assert_eq!(heads, [("camera.png", 512), ("dog.jpg", 768), ("person.jpg", 640)]);
+    assert_eq!(lines[1]["objects"][0]["label"], "bicycle");
+    for (number, size) in [
+        (1, "width=512,height=512"),
+        (2, "width=768,height=576"),
+        (3, "width=640,height=424"),
+    ] {
+        assert!(out.join(format!("txts/infer{number}.txt")).exists());
+        let picture = out.join(format!("pictures/{number:05}.jpg"));
+        let line = format!(
+            "filesrc location={} ! jpegdec ! video/x-raw,{size} ! fakesink",
+            picture.display()
+        );
+        let output = run(gst("gst-launch-1.0", dir.path()).args(line.split_whitespace()), MINUTES);
+        assert!(output.status.success(), "{}", output.stderr);
+    }
+    assert_eq!(std::fs::read_dir(out.join("pictures")).unwrap().count(), 3);
+}
+
+#[test]
+fn a_folder_without_pictures_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    for (folder, needle) in [(".", "no picture"), ("nowhere", "nowhere")] {
+        let output = nunchi(dir.path(), "detect-folder", &[&format!("input={folder}")]);
+        assert!(output.stderr.contains(needle), "{}", output.stderr);
+        assert_eq!(output.status.code(), Some(66), "{}", output.stderr);
     }
 }

@@ -5,10 +5,11 @@ use nunchi_tests::{gst, root, run};
 use std::time::Duration;
 
 const BOUND: Duration = Duration::from_secs(120);
-const ELEMENTS: [&str; 8] = [
+const ELEMENTS: [&str; 9] = [
     "hailoface",
     "hailopose",
     "cudassd",
+    "imagefoldersrc",
     "eventthrottle",
     "xmllogsink",
     "analysisoverlay",

@@ -1,8 +1,9 @@
 //! What following one face, or one person, through the frames of a file costs without an element: the other side of the
-//! comparison with hailoface and hailopose.
+//! comparison with hailoface and hailopose. And what the bare network of objects costs, for cudassd.
 //!
 //! `NUNCHI_BENCH_FACE=file` names raw I420 frames of 1280x720 that show one face, `NUNCHI_BENCH_BODY=file` such of 480x600
-//! that show one person. Prints the mean CPU time of a frame with OpenVINO on one thread, reading the file left out.
+//! that show one person, `NUNCHI_BENCH_OBJECTS=count` a number of inferences. Prints the mean CPU time of a frame with OpenVINO on one thread,
+//! reading the file left out; of objects the network alone, neither preparing its input nor reading its outputs.
 
 #![allow(clippy::print_stdout, reason = "the figure is what a benchmark is for")]
 
@@ -10,13 +11,16 @@ mod clock;
 
 use std::ffi::OsStr;
 use std::io::Read as _;
+use std::time::Duration;
 
 use clock::cpu_time;
-use nunchi_inference::engine::{EngineKind, EngineOptions, Precision};
+use nunchi_inference::engine::{EngineKind, EngineOptions, Precision, load};
 use nunchi_inference::face::{FaceModels, FaceNet, Roi};
 use nunchi_inference::frame::{FrameView, Matrix, PixelFormat, Plane, Range};
 use nunchi_inference::models;
 use nunchi_inference::pose::{Limits, PoseNet};
+
+const BOUND: Duration = Duration::from_secs(60);
 
 fn options() -> EngineOptions {
     EngineOptions {
@@ -85,7 +89,24 @@ fn body(path: &OsStr) -> f64 {
     })
 }
 
+/// The network alone, ms an inference.
+fn objects(count: u32) -> f64 {
+    let mut network = load(&models::object_detector(), &options()).expect("OpenVINO");
+    let mut infer = || {
+        network.submit(0).expect("an inference");
+        network.complete(0, BOUND).expect("an inference");
+    };
+    (0..10).for_each(|_| infer());
+    let start = cpu_time();
+    (0..count).for_each(|_| infer());
+    (cpu_time() - start) as f64 / 1e6 / f64::from(count)
+}
+
 fn main() {
+    if let Some(count) = std::env::var_os("NUNCHI_BENCH_OBJECTS") {
+        let count = count.to_str().and_then(|count| count.parse().ok()).expect("a number");
+        println!("follow {:.4} ms CPU a frame", objects(count));
+    }
     for (variable, measure) in [
         ("NUNCHI_BENCH_FACE", face as fn(&OsStr) -> f64),
         ("NUNCHI_BENCH_BODY", body),

@@ -5,6 +5,7 @@
 //! | [`hailoface`] | finds faces and reads them: landmarks, smile, closed eyes, emotion |
 //! | [`hailopose`] | finds bodies and reads them: 17 keypoints, posture |
 //! | [`cudassd`] | finds objects with SSD networks, several frames at once |
+//! | [`imagefoldersrc`] | reads the pictures of a folder, one frame each |
 //! | [`eventthrottle`] | lets an event through at most once per interval |
 //! | [`xmllogsink`] | writes events into an XML file that is well-formed at every instant |
 //! | [`analysisoverlay`] | draws what the analysers found |
@@ -19,6 +20,7 @@ pub mod cudassd;
 pub mod eventthrottle;
 pub mod hailoface;
 pub mod hailopose;
+pub mod imagefoldersrc;
 pub mod meta;
 pub mod motiontextoverlay;
 pub mod nvenc;
@@ -34,6 +36,7 @@ fn plugin_init(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
     hailoface::register(plugin)?;
     hailopose::register(plugin)?;
     cudassd::register(plugin)?;
+    imagefoldersrc::register(plugin)?;
     eventthrottle::register(plugin)?;
     xmllogsink::register(plugin)?;
     analysisoverlay::register(plugin)?;

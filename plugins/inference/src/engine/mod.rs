@@ -278,6 +278,15 @@ pub enum EngineError {
     /// The network gives this for all that is submitted from now on.
     #[error("the device of engine {engine} was lost: {reason}; restart, or use fallback=cpu to go on without it")]
     DeviceLost { engine: EngineKind, reason: String },
+    /// The next inference may succeed, a smaller one will sooner.
+    #[error(
+        "{engine} has no memory left on {device}: {reason}; use a smaller batch-size, end what else uses the GPU, or use fallback=cpu"
+    )]
+    OutOfMemory {
+        engine: EngineKind,
+        device: String,
+        reason: String,
+    },
     /// An [`Interrupt`] was raised. The result is dropped when it comes.
     #[error("the inference was given up, because its stream is flushed or stopped")]
     Interrupted,
@@ -288,7 +297,7 @@ impl EngineError {
     pub fn may_fall_back(&self) -> bool {
         matches!(
             self,
-            Self::LibraryMissing { .. } | Self::Unsupported { .. } | Self::DeviceLost { .. }
+            Self::LibraryMissing { .. } | Self::Unsupported { .. } | Self::DeviceLost { .. } | Self::OutOfMemory { .. }
         )
     }
 }

@@ -361,7 +361,10 @@ impl Network for OnnxRuntime {
     /// Runs at once: the runtime has no queue that could be waited on with a bound.
     fn submit(&mut self, slot: usize) -> Result<(), EngineError> {
         only_slot(KIND, slot)?;
-        self.run().map_err(inference)?;
+        self.run().map_err(|error| match self.device {
+            Device::Cpu => inference(error),
+            Device::Cuda(_) | Device::TensorRt(_) => device_failure(&self.device_name, &error.to_string()),
+        })?;
         self.submitted = true;
         Ok(())
     }
@@ -414,6 +417,34 @@ fn inference(error: ort::Error) -> EngineError {
     failed(&error.to_string())
 }
 
+/// What a failure on a GPU means. The runtime tells CUDA's codes in its text only: `CUDA failure 719: unspecified launch failure ; GPU=0 ; …`.
+fn device_failure(device: &str, text: &str) -> EngineError {
+    const MEMORY: [&str; 5] = [
+        "out of memory",
+        "failed to allocate memory",
+        "cuda_error_out_of_memory",
+        "cublas_status_alloc_failed",
+        "cudnn_status_alloc_failed",
+    ];
+    /// After these no call succeeds any more, as `CUresult` is described: device unavailable, no device, ECC, illegal access, time-out, a context that
+    /// is gone, traps and failures of a kernel, unknown.
+    const LOST: [u32; 14] = [46, 100, 214, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 999];
+    let small = text.to_ascii_lowercase();
+    let code = small.split("cuda failure ").nth(1).and_then(|rest| {
+        let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+        digits.parse::<u32>().ok()
+    });
+    let reason = text.to_owned();
+    if code == Some(2) || MEMORY.iter().any(|said| small.contains(said)) {
+        let (engine, device) = (KIND, device.to_owned());
+        return EngineError::OutOfMemory { engine, device, reason };
+    }
+    if code.is_some_and(|code| LOST.contains(&code)) {
+        return EngineError::DeviceLost { engine: KIND, reason };
+    }
+    failed(text)
+}
+
 fn failed(reason: &str) -> EngineError {
     EngineError::Inference {
         engine: KIND,
@@ -423,7 +454,41 @@ fn failed(reason: &str) -> EngineError {
 
 #[cfg(test)]
 mod tests {
-    use super::version;
+    use super::{device_failure, version};
+    use crate::engine::EngineError;
+
+    #[test]
+    fn failures_of_a_gpu_are_told_apart() {
+        for text in [
+            "CUDA failure 2: out of memory ; GPU=0 ; hostname=box ; file=cuda_allocator.cc ; line=54 ; expr=cudaMalloc((void**)&p, size);",
+            "Non-zero status code returned while running Conv node. Failed to allocate memory for requested buffer of size 1073741824",
+            "CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED ; GPU=0",
+        ] {
+            let error = device_failure("CUDA:0", text);
+            assert!(matches!(error, EngineError::OutOfMemory { .. }), "{error}");
+            assert!(error.may_fall_back() && error.to_string().contains("CUDA:0"));
+        }
+        for text in [
+            "CUDA failure 700: an illegal memory access was encountered ; GPU=0",
+            "CUDA failure 719: unspecified launch failure ; GPU=0",
+            "CUDA failure 46: all CUDA-capable devices are busy or unavailable",
+        ] {
+            let error = device_failure("CUDA:0", text);
+            assert!(matches!(error, EngineError::DeviceLost { .. }), "{error}");
+        }
+        for text in [
+            "CUDA failure 1: invalid argument",
+            "CUDA failure x",
+            "Invalid input name",
+            "",
+        ] {
+            let error = device_failure("CUDA:0", text);
+            assert!(
+                matches!(error, EngineError::Inference { .. }) && !error.may_fall_back(),
+                "{error}"
+            );
+        }
+    }
 
     #[test]
     fn the_version_is_read_from_the_build_line_or_the_file() {

@@ -42,7 +42,7 @@ mod nms;
 mod preprocess;
 mod scan;
 
-use crate::engine::{self, EngineError, EngineKind, EngineOptions, Interrupt, ModelSource, Network};
+use crate::engine::{self, EngineError, EngineKind, EngineOptions, Interrupt, ModelSource, Network, TensorMut};
 use crate::frame::FrameView;
 use crate::nms::Rect;
 
@@ -119,6 +119,13 @@ pub struct Detector {
     network: Box<dyn Network>,
     decoder: Decoder,
     slots: Vec<Batch>,
+}
+
+/// Pictures of a batch, as a network gets them.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Pictures {
+    F32(Vec<f32>),
+    U8(Vec<u8>),
 }
 
 /// Which pictures of a batch are there.
@@ -221,6 +228,41 @@ impl Detector {
         let picture = self.decoder.picture();
         let filled = picture.fill(self.decoder.preprocess(), frame, index, input);
         filled.map_err(|error| self.failure(error.to_string()))?;
+        self.slot(slot)?.filled[index] = true;
+        Ok(())
+    }
+
+    /// The pictures in a slot that is not in flight, filled or not, as the network gets them.
+    pub fn pictures(&mut self, slot: usize) -> Result<Pictures, EngineError> {
+        Ok(match self.network.input(slot, 0)? {
+            TensorMut::F32(data) => Pictures::F32(data.to_vec()),
+            TensorMut::U8(data) => Pictures::U8(data.to_vec()),
+            TensorMut::U16(_) => return Err(self.failure("an input of words".to_owned())),
+        })
+    }
+
+    /// Puts picture `from` of another batch of a network with the same input in picture `index` of a slot.
+    ///
+    /// # Errors
+    /// As [`fill`](Self::fill), and where the pictures are of another size or type.
+    pub fn put(&mut self, slot: usize, index: usize, pictures: &Pictures, from: usize) -> Result<(), EngineError> {
+        fn copy<T: Copy>(to: &mut [T], index: usize, pictures: &[T], from: usize, length: usize) -> Option<()> {
+            let to = to.get_mut(index * length..(index + 1) * length)?;
+            to.copy_from_slice(pictures.get(from * length..(from + 1) * length)?);
+            Some(())
+        }
+        let (batch, (width, height)) = (self.batch(), self.input_size());
+        let length = 3 * width * height;
+        let copied = match (self.network.input(slot, 0)?, pictures) {
+            (TensorMut::F32(to), Pictures::F32(all)) if index < batch => copy(to, index, all, from, length),
+            (TensorMut::U8(to), Pictures::U8(all)) if index < batch => copy(to, index, all, from, length),
+            _ => None,
+        };
+        copied.ok_or_else(|| {
+            self.failure(format!(
+                "picture {from} cannot be picture {index} of a batch of {batch}"
+            ))
+        })?;
         self.slot(slot)?.filled[index] = true;
         Ok(())
     }

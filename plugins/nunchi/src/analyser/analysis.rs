@@ -58,6 +58,11 @@ pub trait Analysis: Send {
     /// What is worth a warning at start.
     fn note(&self) -> Option<String>;
 
+    /// What has become worth a warning since, told once.
+    fn news(&mut self) -> Option<String> {
+        None
+    }
+
     /// Makes room for as many frames under way as suit the networks, behind a live source or not, and says for how many. Called
     /// while none is.
     fn set_depth(&mut self, live: bool, settings: &Self::Settings) -> usize {

@@ -499,6 +499,12 @@ impl<A: Analysis> Runner<A> {
         let Some((mut buffer, result)) = self.examine(wait, settings) else {
             return Ok(None);
         };
+        let news = lock(&self.streaming)
+            .as_mut()
+            .and_then(|streaming| streaming.analysis.news());
+        if let Some(news) = news {
+            gst::element_warning!(element, gst::ResourceError::Failed, ("{}: {}", A::NAME, news));
+        }
         match result {
             Ok(Some(findings)) => {
                 let (name, component) = (element.name(), A::NVDS_COMPONENT);
@@ -604,7 +610,7 @@ impl<A: Analysis> Runner<A> {
             return (Severity::Moved, without_fallback(&error));
         }
         // Of a device that is lost nothing more comes.
-        let lost = matches!(error, EngineError::DeviceLost { .. });
+        let lost = matches!(error, EngineError::DeviceLost { .. } | EngineError::OutOfMemory { .. });
         let severity = if lost { Severity::Fatal } else { Severity::Frame };
         (severity, error.to_string())
     }
@@ -677,6 +683,9 @@ impl<A: Analysis> Runner<A> {
 fn without_fallback(error: &EngineError) -> String {
     match error {
         EngineError::DeviceLost { engine, reason } => format!("the device of engine {engine} was lost: {reason}"),
+        EngineError::OutOfMemory { engine, device, reason } => {
+            format!("{engine} has no memory left on {device}: {reason}")
+        }
         other => other.to_string(),
     }
 }

@@ -66,13 +66,13 @@ impl Analysis for SsdAnalysis {
 
     fn load(settings: &Settings, on_cpu: bool) -> Result<Self, EngineError> {
         let member = Member::join(&settings.batch_group, &settings.plan()?, on_cpu)?;
-        let labels = member.labels();
+        let (labels, own_limits) = member.knowledge()?;
         let names = (0..labels.len())
             .map(|index| glib::Quark::from_str(labels.name(index)).as_str().as_str())
             .collect();
         Ok(Self {
             names,
-            own_limits: member.default_limits(),
+            own_limits,
             classes: settings.wanted(&labels)?,
             labels,
             member,
@@ -103,6 +103,10 @@ impl Analysis for SsdAnalysis {
 
     fn note(&self) -> Option<String> {
         self.member.note()
+    }
+
+    fn news(&mut self) -> Option<String> {
+        self.member.news()
     }
 
     fn set_depth(&mut self, _live: bool, _settings: &Settings) -> usize {

@@ -6,7 +6,7 @@
 
 use nunchi_inference::engine::{EngineError, EngineKind, EngineOptions, ModelSource};
 use nunchi_inference::frame::FrameView;
-use nunchi_inference::ssd::{Detection, Detector, Labels, Limits, Setup};
+use nunchi_inference::ssd::{Detection, Detector, Labels, Limits, Pictures, Setup};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -28,13 +28,13 @@ pub struct Plan {
 }
 
 impl Plan {
-    fn load(&self, on_cpu: bool) -> Result<Detector, EngineError> {
+    fn load(&self, batch: u32, on_cpu: bool) -> Result<Detector, EngineError> {
         let options = if on_cpu {
             self.options.on_cpu()
         } else {
             self.options.clone()
         };
-        Detector::load(&self.model, &options, &self.setup)
+        Detector::load(&self.model, &EngineOptions { batch, ..options }, &self.setup)
     }
 }
 
@@ -53,60 +53,135 @@ struct Waiting {
     dropped: bool,
 }
 
+/// Loads the network for batches of that size, on the CPU or where it was wanted.
+type Load = Box<dyn Fn(u32, bool) -> Result<Detector, EngineError> + Send + Sync>;
+
+type Found = Result<Vec<Detection>, EngineError>;
+
 struct State {
-    detector: Detector,
+    /// Or why there is none any more.
+    detector: Result<Detector, EngineError>,
     on_cpu: bool,
     open: Vec<Waiting>,
     /// When the first frame came into the open batch.
     since: Option<Instant>,
-    read: BTreeMap<Ticket, Result<Vec<Detection>, EngineError>>,
+    read: BTreeMap<Ticket, Found>,
     last: Ticket,
+    /// What is worth a warning.
+    news: Option<String>,
+}
+
+/// What is in the frames, which were filled in.
+fn read(detector: &mut Detector, batch: &[Waiting]) -> Result<Vec<Vec<Detection>>, EngineError> {
+    let frames: Vec<_> = batch.iter().map(|frame| (frame.size, &frame.limits)).collect();
+    let found = detector.submit(0).and_then(|()| detector.finish_each(0, &frames));
+    if found.is_err() {
+        detector.clear();
+    }
+    found
 }
 
 impl State {
     /// Reads the open batch.
-    fn run(&mut self) {
+    fn run(&mut self, load: &Load) {
         let batch = std::mem::take(&mut self.open);
         self.since = None;
         if batch.is_empty() {
             return;
         }
-        let pictures: Vec<_> = batch.iter().map(|frame| (frame.size, &frame.limits)).collect();
-        let result = self
-            .detector
-            .submit(0)
-            .and_then(|()| self.detector.finish_each(0, &pictures));
-        let results: Vec<Result<_, _>> = match result {
-            Ok(found) => found.into_iter().map(Ok).collect(),
-            Err(error) => {
-                self.detector.clear();
-                batch.iter().map(|_| Err(error.clone())).collect()
-            }
-        };
-        let wanted = batch.iter().zip(results).filter(|(frame, _)| !frame.dropped);
+        let found = self.read_all(&batch, load);
+        let wanted = batch.iter().zip(found).filter(|(frame, _)| !frame.dropped);
         self.read.extend(wanted.map(|(frame, result)| (frame.ticket, result)));
+    }
+
+    fn read_all(&mut self, batch: &[Waiting], load: &Load) -> Vec<Found> {
+        let all = |error: &EngineError| batch.iter().map(|_| Err(error.clone())).collect();
+        let detector = match &mut self.detector {
+            Ok(detector) => detector,
+            Err(error) => return all(error),
+        };
+        match read(detector, batch) {
+            Ok(found) => found.into_iter().map(Ok).collect(),
+            Err(error @ EngineError::OutOfMemory { .. }) if detector.batch() > 1 => match detector.pictures(0) {
+                Ok(pictures) => {
+                    self.shrink(error, load);
+                    self.read_parts(batch, &pictures, load)
+                }
+                Err(_) => all(&error),
+            },
+            Err(error) => all(&error),
+        }
+    }
+
+    /// Takes batches of half the size from now on. The larger network goes first: it is what holds the memory.
+    fn shrink(&mut self, error: EngineError, load: &Load) {
+        let before = self.detector.as_ref().map_or(1, Detector::batch);
+        let smaller = (before / 2).max(1);
+        self.news = Some(format!(
+            "{error}. Batches have {smaller} frames from now on, not {before}"
+        ));
+        self.detector = Err(error);
+        self.detector = load(u32::try_from(smaller).unwrap_or(1), self.on_cpu);
+    }
+
+    /// Reads a batch whose pictures were too many at once.
+    fn read_parts(&mut self, batch: &[Waiting], pictures: &Pictures, load: &Load) -> Vec<Found> {
+        let mut all: Vec<Found> = Vec::with_capacity(batch.len());
+        while all.len() < batch.len() {
+            let begin = all.len();
+            let rest = batch.len() - begin;
+            let detector = match &mut self.detector {
+                Ok(detector) => detector,
+                Err(error) => {
+                    all.extend((0..rest).map(|_| Err(error.clone())));
+                    break;
+                }
+            };
+            let count = detector.batch().clamp(1, rest);
+            let found = (0..count)
+                .try_for_each(|index| detector.put(0, index, pictures, begin + index))
+                .and_then(|()| read(detector, &batch[begin..begin + count]));
+            match found {
+                Ok(found) => all.extend(found.into_iter().map(Ok)),
+                Err(error @ EngineError::OutOfMemory { .. }) if detector.batch() > 1 => self.shrink(error, load),
+                Err(error) => all.extend((0..count).map(|_| Err(error.clone()))),
+            }
+        }
+        all
     }
 }
 
 /// A network that elements share.
 pub struct Network {
     plan: Plan,
+    load: Load,
     state: Mutex<State>,
     changed: Condvar,
 }
 
 impl Network {
-    fn new(plan: Plan, on_cpu: bool) -> Result<Arc<Self>, EngineError> {
-        let detector = plan.load(on_cpu)?;
+    fn new(plan: &Plan, on_cpu: bool) -> Result<Arc<Self>, EngineError> {
+        let own = plan.clone();
+        Self::over(
+            plan.clone(),
+            Box::new(move |batch, on_cpu| own.load(batch, on_cpu)),
+            on_cpu,
+        )
+    }
+
+    fn over(plan: Plan, load: Load, on_cpu: bool) -> Result<Arc<Self>, EngineError> {
+        let detector = load(plan.options.batch, on_cpu)?;
         Ok(Arc::new(Self {
             plan,
+            load,
             state: Mutex::new(State {
-                detector,
+                detector: Ok(detector),
                 on_cpu,
                 open: Vec::new(),
                 since: None,
                 read: BTreeMap::new(),
                 last: Ticket(0),
+                news: None,
             }),
             changed: Condvar::new(),
         }))
@@ -127,7 +202,7 @@ impl Member {
     /// As [`Detector::load`], and where the group has another network.
     pub fn join(group: &str, plan: &Plan, on_cpu: bool) -> Result<Self, EngineError> {
         let network = if group.is_empty() {
-            Network::new(plan.clone(), on_cpu)?
+            Network::new(plan, on_cpu)?
         } else {
             // Held while the network is loaded, so that two elements that start together load it once.
             let mut groups = lock(&GROUPS);
@@ -143,39 +218,50 @@ impl Member {
                     });
                 }
                 None => {
-                    let network = Network::new(plan.clone(), on_cpu)?;
+                    let network = Network::new(plan, on_cpu)?;
                     groups.insert(group.to_owned(), Arc::downgrade(&network));
                     network
                 }
             }
         };
-        let mut member = Self {
-            network,
-            slots: Vec::new(),
-        };
-        let batch = member.with(|detector| detector.batch());
-        member.slots = vec![None; batch];
-        Ok(member)
+        Self::of(network)
     }
 
-    fn with<T>(&self, look: impl FnOnce(&Detector) -> T) -> T {
-        look(&lock(&self.network.state).detector)
+    fn of(network: Arc<Network>) -> Result<Self, EngineError> {
+        let batch = lock(&network.state).detector.as_ref().map_err(Clone::clone)?.batch();
+        Ok(Self {
+            network,
+            slots: vec![None; batch],
+        })
+    }
+
+    /// Nothing where the network is lost.
+    fn with<T>(&self, look: impl FnOnce(&Detector) -> T) -> Option<T> {
+        lock(&self.network.state).detector.as_ref().ok().map(look)
     }
 
     pub fn engine(&self) -> (EngineKind, String) {
-        self.with(|detector| (detector.engine(), detector.device().to_owned()))
+        let engine = self.with(|detector| (detector.engine(), detector.device().to_owned()));
+        engine.unwrap_or((self.network.plan.options.kind, String::new()))
     }
 
     pub fn note(&self) -> Option<String> {
-        self.with(|detector| detector.note().map(str::to_owned))
+        self.with(|detector| detector.note().map(str::to_owned)).flatten()
     }
 
-    pub fn labels(&self) -> Labels {
-        self.with(|detector| detector.labels().clone())
+    /// What has become worth a warning since, told to one member only.
+    pub fn news(&mut self) -> Option<String> {
+        lock(&self.network.state).news.take()
     }
 
-    pub fn default_limits(&self) -> Limits {
-        self.with(Detector::default_limits)
+    /// Names of the classes, and the limits of the family.
+    ///
+    /// # Errors
+    /// The network is lost.
+    pub fn knowledge(&self) -> Result<(Labels, Limits), EngineError> {
+        let state = lock(&self.network.state);
+        let detector = state.detector.as_ref().map_err(Clone::clone)?;
+        Ok((detector.labels().clone(), detector.default_limits()))
     }
 
     /// Frames that can be under way.
@@ -187,16 +273,12 @@ impl Member {
     pub fn move_to_cpu(&mut self) -> Result<(), EngineError> {
         let mut state = lock(&self.network.state);
         if !state.on_cpu {
-            let detector = self.network.plan.load(true)?;
-            state.detector = detector;
+            state.detector = Ok((self.network.load)(self.network.plan.options.batch, true)?);
             state.on_cpu = true;
-            let lost: Vec<_> = state.open.drain(..).collect();
+            let open: Vec<_> = state.open.drain(..).collect();
             state.since = None;
-            let error = EngineError::Inference {
-                engine: state.detector.engine(),
-                reason: "the frame was lost with the device".to_owned(),
-            };
-            for frame in lost.into_iter().filter(|frame| !frame.dropped) {
+            let error = lost(&self.network.plan, "the frame was lost with the device");
+            for frame in open.into_iter().filter(|frame| !frame.dropped) {
                 state.read.insert(frame.ticket, Err(error.clone()));
             }
         }
@@ -211,8 +293,9 @@ impl Member {
         limits.check()?;
         let mut state = lock(&self.network.state);
         let state = &mut *state;
-        let index = state.open.len();
-        state.detector.fill(0, index, view)?;
+        let detector = state.detector.as_mut().map_err(|error| error.clone())?;
+        detector.fill(0, state.open.len(), view)?;
+        let is_full = state.open.len() + 1 >= detector.batch();
         state.last.0 += 1;
         let ticket = state.last;
         state.open.push(Waiting {
@@ -225,8 +308,8 @@ impl Member {
         if let Some(place) = self.slots.get_mut(slot) {
             *place = Some(ticket);
         }
-        if state.open.len() >= state.detector.batch() {
-            state.run();
+        if is_full {
+            state.run(&self.network.load);
         }
         self.network.changed.notify_all();
         Ok(())
@@ -241,23 +324,15 @@ impl Member {
     /// What is in the frame that was submitted in that slot. Where it is not read yet, the open batch is read.
     pub fn finish(&mut self, slot: usize) -> Result<Vec<Detection>, EngineError> {
         let Some(ticket) = self.slots.get_mut(slot).and_then(Option::take) else {
-            return Err(EngineError::Inference {
-                engine: self.engine().0,
-                reason: format!("nothing was put in slot {slot}"),
-            });
+            return Err(lost(&self.network.plan, &format!("nothing was put in slot {slot}")));
         };
         let mut state = lock(&self.network.state);
         if !state.read.contains_key(&ticket) {
-            state.run();
+            state.run(&self.network.load);
             self.network.changed.notify_all();
         }
         let read = state.read.remove(&ticket);
-        read.unwrap_or_else(|| {
-            Err(EngineError::Inference {
-                engine: state.detector.engine(),
-                reason: "the frame was lost with its batch".to_owned(),
-            })
-        })
+        read.unwrap_or_else(|| Err(lost(&self.network.plan, "the frame was lost with its batch")))
     }
 
     /// Drops what is under way.
@@ -284,7 +359,16 @@ fn drop_frame(state: &mut State, ticket: Ticket) {
     if state.open.iter().all(|frame| frame.dropped) {
         state.open.clear();
         state.since = None;
-        state.detector.clear();
+        if let Ok(detector) = &mut state.detector {
+            detector.clear();
+        }
+    }
+}
+
+fn lost(plan: &Plan, reason: &str) -> EngineError {
+    EngineError::Inference {
+        engine: plan.options.kind,
+        reason: reason.to_owned(),
     }
 }
 
@@ -309,7 +393,7 @@ impl Watch {
         let left = state.since.map(|since| timeout.saturating_sub(since.elapsed()));
         match left {
             Some(Duration::ZERO) => {
-                state.run();
+                state.run(&network.load);
                 network.changed.notify_all();
             }
             left => {
@@ -325,145 +409,5 @@ impl Watch {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use nunchi_inference::frame::{PixelFormat, Plane};
-    use std::path::Path;
-
-    const NEVER: Duration = Duration::from_secs(3600);
-
-    fn plan(batch: u32, timeout: Duration) -> Plan {
-        Plan {
-            model: ModelSource::File(
-                Path::new(env!("CARGO_MANIFEST_DIR")).join("../inference/tests/data/ssd/nms-tf.onnx"),
-            ),
-            options: EngineOptions {
-                kind: EngineKind::Embedded,
-                batch,
-                ..EngineOptions::default()
-            },
-            setup: Setup::default(),
-            timeout,
-        }
-    }
-
-    fn submit(member: &mut Member, slot: usize) {
-        let pixels = [99; 64 * 32];
-        let planes = [Plane {
-            data: &pixels,
-            stride: 64,
-        }];
-        let (matrix, range) = Default::default();
-        let view = FrameView::new(PixelFormat::Gray8, 64, 32, &planes, matrix, range).unwrap();
-        let limits = member.default_limits();
-        member.submit(slot, &view, limits).unwrap();
-    }
-
-    fn joined(group: &str, batch: u32, timeout: Duration) -> Member {
-        Member::join(group, &plan(batch, timeout), false).unwrap()
-    }
-
-    #[test]
-    fn the_last_frame_of_a_batch_has_it_read() {
-        let mut member = joined("", 2, NEVER);
-        assert_eq!(member.depth(), 2);
-        submit(&mut member, 0);
-        assert!(!member.is_complete(0));
-        submit(&mut member, 1);
-        assert!(member.is_complete(0) && member.is_complete(1));
-        member.finish(1).unwrap();
-        member.finish(0).unwrap();
-        assert!(member.finish(0).unwrap_err().to_string().contains("slot 0"));
-    }
-
-    #[test]
-    fn who_is_alone_waits_for_nobody() {
-        let mut member = joined("", 4, NEVER);
-        submit(&mut member, 0);
-        member.finish(0).unwrap();
-        // A flush in the middle of a batch.
-        submit(&mut member, 1);
-        submit(&mut member, 2);
-        member.clear();
-        assert!(member.finish(1).is_err());
-        for slot in [3, 0, 1] {
-            submit(&mut member, slot);
-            assert!(!member.is_complete(slot));
-        }
-        submit(&mut member, 2);
-        for slot in [3, 0, 1, 2] {
-            assert!(member.is_complete(slot));
-            member.finish(slot).unwrap();
-        }
-    }
-
-    #[test]
-    fn members_of_a_group_fill_the_batch_together() {
-        let mut first = joined("together", 2, NEVER);
-        let mut second = joined("together", 2, NEVER);
-        assert!(Arc::ptr_eq(&first.network, &second.network));
-        submit(&mut first, 0);
-        submit(&mut second, 0);
-        assert!(first.is_complete(0) && second.is_complete(0));
-        first.finish(0).unwrap();
-        // What is left of one is not the other's.
-        first.clear();
-        second.finish(0).unwrap();
-        assert!(lock(&first.network.state).read.is_empty());
-    }
-
-    #[test]
-    fn nobody_waits_for_anothers_frames() {
-        let mut first = joined("impatient", 4, NEVER);
-        let mut second = joined("impatient", 4, NEVER);
-        submit(&mut first, 0);
-        submit(&mut second, 0);
-        first.finish(0).unwrap();
-        assert!(second.is_complete(0), "it was in the same batch");
-        second.finish(0).unwrap();
-        submit(&mut first, 0);
-        submit(&mut second, 0);
-        drop(second);
-        first.finish(0).unwrap();
-    }
-
-    #[test]
-    fn a_batch_that_nobody_fills_is_read_in_time() {
-        let mut member = joined("", 4, Duration::from_millis(1));
-        let watch = member.watch();
-        assert_eq!(watch.wait(), Some(false));
-        submit(&mut member, 0);
-        let begun = Instant::now();
-        while watch.wait() != Some(true) {
-            assert!(begun.elapsed() < Duration::from_secs(20));
-        }
-        assert!(member.is_complete(0));
-        member.finish(0).unwrap();
-        drop(member);
-        assert_eq!(watch.wait(), None);
-    }
-
-    #[test]
-    fn a_group_has_one_network_as_long_as_somebody_is_in_it() {
-        let first = joined("one", 2, NEVER);
-        let error = Member::join("one", &plan(3, NEVER), false).map(|_| ()).unwrap_err();
-        assert!(error.to_string().contains("batch-group=one"), "{error}");
-        drop(first);
-        assert_eq!(joined("one", 3, NEVER).depth(), 3);
-    }
-
-    #[test]
-    fn what_is_under_way_is_lost_with_the_device() {
-        let mut first = joined("lost", 2, NEVER);
-        let mut second = joined("lost", 2, NEVER);
-        submit(&mut first, 0);
-        second.move_to_cpu().unwrap();
-        assert!(first.finish(0).unwrap_err().to_string().contains("lost"));
-        // It is there already.
-        first.move_to_cpu().unwrap();
-        submit(&mut first, 0);
-        submit(&mut second, 0);
-        first.finish(0).unwrap();
-        second.finish(0).unwrap();
-    }
-}
+#[path = "batch_tests.rs"]
+mod tests;

@@ -4,6 +4,7 @@
 
 use super::tracker::Known;
 use crate::analyser::Frame;
+use crate::meta;
 use crate::xmllogsink::numbered;
 use nunchi_inference::engine::EngineError;
 use nunchi_inference::ssd::{Detection, Labels};
@@ -43,7 +44,7 @@ impl Lines {
         Ok(Self { file, path })
     }
 
-    /// Appends a frame: its number from 1, running time in seconds, size in pixels, and the objects in it, the surest first, with their boxes in pixels.
+    /// Appends a frame: its number from 1, the file that it was read from where that is known, running time in seconds, size in pixels, and the objects in it, the surest first, with their boxes in pixels.
     pub fn append(
         &mut self,
         frame: &Frame<'_>,
@@ -64,13 +65,16 @@ impl Lines {
                 "track": known.id,
             })
         };
-        let line = json!({
+        let mut line = json!({
             "frame": frame.number.saturating_add(FIRST),
             "time": frame.time.nseconds() as f64 / 1e9,
             "width": width,
             "height": height,
             "objects": objects.iter().map(object).collect::<Vec<_>>(),
         });
+        if let Some(name) = meta::file::read(frame.buffer) {
+            line["file"] = name.into();
+        }
         // In one piece, so that a kill leaves whole lines.
         self.file.write_all(format!("{line}\n").as_bytes()).map_err(|error| {
             conflict(

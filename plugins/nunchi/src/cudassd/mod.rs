@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Written: `GstVideoRegionOfInterestMeta` (the classes' names), `NunchiLandmarkMeta` (boxes without points), `NunchiEventMeta` (`object`: a class
-//! comes into view, is there, goes), and from GStreamer 1.24 on `GstAnalyticsRelationMeta`. Read: none.
+//! comes into view, is there, goes), and from GStreamer 1.24 on `GstAnalyticsRelationMeta`. Read: `NunchiFileMeta`.
 //!
 //! [`settings`] has the properties; [`batch`] takes frames of one or more elements through one network, several at once; [`analysis`] makes metadata of what
 //! is found, with the numbers that [`tracker`] gives objects, the events of [`presence`] and the text files of [`files`].

@@ -12,6 +12,7 @@
 
 pub mod analytics;
 pub mod event;
+pub mod file;
 pub mod hailo;
 pub mod landmark;
 pub mod nvds;
@@ -25,6 +26,7 @@ pub(crate) fn register() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         event::register();
+        file::register();
         landmark::register();
     });
 }
