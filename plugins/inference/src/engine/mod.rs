@@ -513,6 +513,13 @@ fn load_on(request: &Request<'_>, device: Device) -> Result<Box<dyn Network>, En
             remedy: "use precision=auto or f32, or engine=openvino".to_owned(),
         });
     }
+    if half && matches!(device, Device::Cuda(_)) {
+        return Err(EngineError::Unsupported {
+            engine: request.options.kind.to_string(),
+            what: "computes on CUDA in the graph's own numbers".to_owned(),
+            remedy: "use precision=auto or f32, device=TENSORRT:n, or a graph in 16 bits".to_owned(),
+        });
+    }
     match request.options.kind {
         EngineKind::Hailo => hailo::load(request.source, &request.options.device, &request.options.hailo),
         EngineKind::OpenVino => load_openvino(request, device),
