@@ -430,3 +430,19 @@ fn without_openvino_auto_takes_onnxruntime() {
         assert_eq!(network.engine(), EngineKind::OnnxRuntime);
     }
 }
+
+#[test]
+fn halves_on_cuda_are_refused_with_what_would_do() {
+    for precision in [Precision::Bf16, Precision::F16] {
+        let wanted = EngineOptions {
+            device: "CUDA:0".to_owned(),
+            precision,
+            ..options(EngineKind::OnnxRuntime)
+        };
+        let error = load(&models::object_detector(), &wanted).map(|_| ()).unwrap_err();
+        assert!(
+            error.to_string().contains("TENSORRT:n") && error.may_fall_back(),
+            "{error}"
+        );
+    }
+}

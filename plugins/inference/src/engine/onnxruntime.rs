@@ -4,7 +4,7 @@
 //! elements behind one lock would cost more than the weights.
 
 use std::fmt::Display;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,8 +17,8 @@ use ort::value::{DynTensor, Outlet, PrimitiveTensorElementType, TensorElementTyp
 
 use super::library::Search;
 use super::{
-    DataType, Device, EngineError, EngineKind, EngineStatus, INPUT_TYPES, Network, OUTPUT_TYPES, Request, TensorInfo,
-    TensorMut, TensorRef, only_slot,
+    DataType, Device, EngineError, EngineKind, EngineStatus, INPUT_TYPES, Network, OUTPUT_TYPES, Precision, Request,
+    TensorInfo, TensorMut, TensorRef, only_slot,
 };
 
 const SEARCH: Search = Search {
@@ -150,9 +150,12 @@ fn configure(library: &Library, request: &Request<'_>, device: Device) -> Result
             .with_intra_threads(request.options.threads as usize)
             .map_err(text)?;
     }
+    let precision = request.options.precision;
     let cuda = |index: u32| {
         ep::CUDA::default()
             .with_device_id(index.cast_signed())
+            // 19 bits in products, where the GPU has it.
+            .with_tf32(precision != Precision::F32)
             .build()
             .error_on_failure()
     };
@@ -160,14 +163,37 @@ fn configure(library: &Library, request: &Request<'_>, device: Device) -> Result
         Device::Cpu => Ok(builder),
         Device::Cuda(index) => builder.with_execution_providers([cuda(index)]).map_err(text),
         Device::TensorRt(index) => {
-            let tensorrt = ep::TensorRT::default()
+            let mut tensorrt = ep::TensorRT::default()
                 .with_device_id(index.cast_signed())
-                .build()
-                .error_on_failure();
+                .with_fp16(matches!(precision, Precision::Auto | Precision::F16))
+                .with_bf16(precision == Precision::Bf16);
+            // Making an engine takes minutes: the next start finds it, by graph, GPU and versions.
+            if let Some(folder) = cache() {
+                let folder = folder.display().to_string();
+                tensorrt = tensorrt
+                    .with_engine_cache(true)
+                    .with_engine_cache_path(&folder)
+                    .with_timing_cache(true)
+                    .with_timing_cache_path(folder);
+            }
+            let tensorrt = tensorrt.build().error_on_failure();
             // CUDA takes the nodes that TensorRT leaves.
             builder.with_execution_providers([tensorrt, cuda(index)]).map_err(text)
         }
     }
+}
+
+/// The user's folder for TensorRT's engines, which is made; `None` where it cannot be.
+fn cache() -> Option<PathBuf> {
+    let variable = |name: &str| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    let base = variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")))?;
+    let folder = base.join("nunchi/tensorrt");
+    std::fs::create_dir_all(&folder).ok()?;
+    Some(folder)
 }
 
 fn input(request: &Request<'_>, outlet: &Outlet) -> Result<TensorInfo, EngineError> {

@@ -1,7 +1,7 @@
 //! Which classes are in view, told as events.
 
 use crate::analyser::hysteresis::{Hysteresis, Limits};
-use nunchi_events::{Event, State};
+use nunchi_events::{AttrValue, Event, State};
 use nunchi_inference::ssd::{Detection, Labels};
 use std::collections::BTreeMap;
 
@@ -74,7 +74,14 @@ fn event(label: &str, state: State, best: Option<(usize, &Detection)>) -> Event 
         (_, Some((count, _))) if count > 1 => format!("{label} in view ({count})"),
         _ => format!("{label} in view"),
     };
+    let sides = ["x_min", "y_min", "x_max", "y_max"];
+    let sides = best.map(|(_, object)| sides.into_iter().zip(object.rect));
     Event {
+        attrs: sides
+            .into_iter()
+            .flatten()
+            .map(|(name, side)| (name.to_owned(), AttrValue::Float(side.into())))
+            .collect(),
         kind: KIND.to_owned(),
         label: label.to_owned(),
         message,

@@ -111,6 +111,20 @@ fn several_of_a_class_are_counted() {
     let count = names(&out).len();
     assert!(count > 1);
     assert_eq!(told(&out)[0].3, format!("horse in view ({count})"));
+    // The count, and the box of the best one in parts of the frame.
+    let event = events(&out).remove(0);
+    let best = objects(&out, (1.0, 1.0)).remove(0);
+    assert_eq!(
+        (event.value, event.confidence),
+        (Some(count as f64), Some(best.confidence))
+    );
+    let side = |name: &str| match event.attrs[name] {
+        nunchi_events::AttrValue::Float(side) => side,
+        ref other => panic!("{name}: {other:?}"),
+    };
+    for (name, side_of_best) in ["x_min", "y_min", "x_max", "y_max"].into_iter().zip(best.sides) {
+        assert!((side(name) - side_of_best).abs() < 1e-5, "{name}");
+    }
 }
 
 #[test]
