@@ -738,3 +738,7 @@ fn without_fallback(error: &EngineError) -> String {
         other => other.to_string(),
     }
 }
+
+#[cfg(test)]
+#[path = "runner_tests.rs"]
+mod tests;
