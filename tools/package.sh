@@ -11,8 +11,8 @@ rm -rf "$folder"
 mkdir -p "$folder"
 cp target/dist/nunchi target/dist/libgstnunchi.so "$folder"
 cp -R target/runtime "$folder/runtime"
-# The libraries of DeepStream are there for the tests.
-rm -rf "$folder/runtime/.stamp" "$folder/runtime/deepstream"
+# These are there for the tests.
+rm -rf "$folder/runtime/.stamp" "$folder/runtime/.nvidia-stamp" "$folder/runtime/deepstream" "$folder/runtime/nvrtc"
 cp -R pipelines media LICENSE-MIT LICENSE-APACHE "$folder"
 for extra in README.md docs; do [ ! -e "$extra" ] || cp -R "$extra" "$folder"; done
 cp plugins/inference/models/README.md "$folder/MODELS.md"

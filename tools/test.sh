@@ -80,7 +80,7 @@ plugin_file() {
 mkdir -p target
 step 'what is installed' tools/setup.sh test || finish
 step 'inference libraries' tools/fetch-runtime.sh || finish
-step 'libraries that only tests use' tools/fetch-deepstream.sh || finish
+step 'libraries that only tests use' tools/fetch-nvidia.sh || finish
 step 'formatting and lints' tools/lint.sh
 step 'build' tools/cargo build --release --workspace || finish
 step 'tests of the crates' crate_tests

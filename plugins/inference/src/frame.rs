@@ -145,26 +145,10 @@ impl<'a> FrameView<'a> {
         matrix: Matrix,
         range: Range,
     ) -> Result<Self, FrameError> {
-        if !(1..=Self::MAX_SIDE).contains(&width) || !(1..=Self::MAX_SIDE).contains(&height) {
-            return Err(FrameError::Size { width, height });
-        }
-        if planes.len() != format.planes() {
-            return Err(FrameError::Planes {
-                format,
-                expected: format.planes(),
-                found: planes.len(),
-            });
-        }
+        check(format, (width, height), planes.iter().map(|plane| plane.stride))?;
         let mut kept = [Plane { data: &[], stride: 0 }; 3];
         for (index, plane) in planes.iter().enumerate() {
             let (row, rows) = format.plane_size(index, width, height);
-            if plane.stride < row {
-                return Err(FrameError::Stride {
-                    plane: index,
-                    stride: plane.stride,
-                    row,
-                });
-            }
             let expected = (rows - 1).saturating_mul(plane.stride).saturating_add(row);
             if plane.data.len() < expected {
                 return Err(FrameError::Data {
@@ -212,6 +196,140 @@ impl<'a> FrameView<'a> {
             .copied()
             .unwrap_or(Plane { data: &[], stride: 0 })
     }
+}
+
+/// A plane in memory of a GPU: its address there, and the distance in bytes from one row to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DevicePlane {
+    pub pointer: u64,
+    pub stride: usize,
+}
+
+/// One frame in memory of a GPU. Sizes and strides were checked; how much memory there is, CUDA tells.
+#[derive(Debug, Clone, Copy)]
+pub struct DeviceFrame {
+    format: PixelFormat,
+    width: u32,
+    height: u32,
+    planes: [DevicePlane; 3],
+    matrix: Matrix,
+    range: Range,
+}
+
+impl DeviceFrame {
+    /// Checks the sides, the number of planes and their strides.
+    ///
+    /// # Safety
+    /// The planes are memory of CUDA in this process, and stay so while the frame is read; addresses that CUDA does not know are
+    /// refused then.
+    ///
+    /// # Errors
+    /// As [`FrameView::new`], but for the bytes.
+    pub unsafe fn new(
+        format: PixelFormat,
+        width: u32,
+        height: u32,
+        planes: &[DevicePlane],
+        matrix: Matrix,
+        range: Range,
+    ) -> Result<Self, FrameError> {
+        let mut kept = [DevicePlane::default(); 3];
+        check(format, (width, height), planes.iter().map(|plane| plane.stride))?;
+        kept[..planes.len()].copy_from_slice(planes);
+        Ok(Self {
+            format,
+            width,
+            height,
+            planes: kept,
+            matrix,
+            range,
+        })
+    }
+
+    pub fn format(&self) -> PixelFormat {
+        self.format
+    }
+
+    pub fn width(&self) -> u32 {
+        self.width
+    }
+
+    pub fn height(&self) -> u32 {
+        self.height
+    }
+
+    pub fn matrix(&self) -> Matrix {
+        self.matrix
+    }
+
+    pub fn range(&self) -> Range {
+        self.range
+    }
+
+    /// Plane `index`; an empty one beyond the last.
+    pub fn plane(&self, index: usize) -> DevicePlane {
+        self.planes.get(index).copied().unwrap_or_default()
+    }
+
+    /// Bytes that plane `index` needs: its last row may end right after its last pixel.
+    pub fn bytes(&self, index: usize) -> usize {
+        let (row, rows) = self.format.plane_size(index, self.width, self.height);
+        (rows - 1).saturating_mul(self.plane(index).stride).saturating_add(row)
+    }
+}
+
+/// A frame, wherever it is.
+#[derive(Debug, Clone, Copy)]
+pub enum Pixels<'a> {
+    Host(&'a FrameView<'a>),
+    Device(&'a DeviceFrame),
+}
+
+impl Pixels<'_> {
+    /// Width and height.
+    pub fn size(&self) -> (u32, u32) {
+        match self {
+            Self::Host(frame) => (frame.width, frame.height),
+            Self::Device(frame) => (frame.width, frame.height),
+        }
+    }
+}
+
+impl<'a> From<&'a FrameView<'a>> for Pixels<'a> {
+    fn from(frame: &'a FrameView<'a>) -> Self {
+        Self::Host(frame)
+    }
+}
+
+impl<'a> From<&'a DeviceFrame> for Pixels<'a> {
+    fn from(frame: &'a DeviceFrame) -> Self {
+        Self::Device(frame)
+    }
+}
+
+/// Whether these can be the planes of such a frame.
+fn check(
+    format: PixelFormat,
+    (width, height): (u32, u32),
+    strides: impl ExactSizeIterator<Item = usize>,
+) -> Result<(), FrameError> {
+    if !(1..=FrameView::MAX_SIDE).contains(&width) || !(1..=FrameView::MAX_SIDE).contains(&height) {
+        return Err(FrameError::Size { width, height });
+    }
+    if strides.len() != format.planes() {
+        return Err(FrameError::Planes {
+            format,
+            expected: format.planes(),
+            found: strides.len(),
+        });
+    }
+    for (plane, stride) in strides.enumerate() {
+        let (row, _) = format.plane_size(plane, width, height);
+        if stride < row {
+            return Err(FrameError::Stride { plane, stride, row });
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! GStreamer's video frames as the inference crate sees them.
 
+use crate::cuda;
 use gst_video::{VideoColorMatrix, VideoColorRange, VideoFormat, prelude::*};
-use nunchi_inference::frame::{FrameError, FrameView, Matrix, PixelFormat, Plane, Range};
+use nunchi_inference::frame::{DeviceFrame, DevicePlane, FrameError, FrameView, Matrix, PixelFormat, Plane, Range};
 use std::fmt;
 
 /// Why the pixels of a frame cannot be read.
@@ -10,6 +11,7 @@ pub enum Unreadable {
     Format(VideoFormat),
     Plane(u32),
     Frame(FrameError),
+    Buffer(&'static str),
 }
 
 impl fmt::Display for Unreadable {
@@ -18,6 +20,7 @@ impl fmt::Display for Unreadable {
             Self::Format(format) => write!(f, "pixel format {} is not supported", format.to_str()),
             Self::Plane(plane) => write!(f, "plane {plane} is not mapped"),
             Self::Frame(error) => error.fmt(f),
+            Self::Buffer(reason) => f.write_str(reason),
         }
     }
 }
@@ -89,6 +92,22 @@ pub fn view<'a>(frame: &'a gst_video::VideoFrameRef<&'a gst::BufferRef>) -> Resu
             stride: usize::try_from(info.stride()[index]).unwrap_or(0),
         };
     }
+    let (matrix, range) = colours(info);
+    FrameView::new(format, info.width(), info.height(), &planes[..count], matrix, range).map_err(Unreadable::Frame)
+}
+
+/// A frame in CUDA memory, which the buffer keeps.
+pub fn device(buffer: &gst::BufferRef, info: &gst_video::VideoInfo) -> Result<DeviceFrame, Unreadable> {
+    let format = pixel_format(info.format()).ok_or(Unreadable::Format(info.format()))?;
+    let (planes, _memory) = cuda::planes(buffer, info).map_err(Unreadable::Buffer)?;
+    let plane = |cuda::Plane { pointer, stride }| DevicePlane { pointer, stride };
+    let planes: Vec<_> = planes.into_iter().map(plane).collect();
+    let (matrix, range) = colours(info);
+    // SAFETY: memory of CUDA, which stays while the buffer holds it.
+    unsafe { DeviceFrame::new(format, info.width(), info.height(), &planes, matrix, range) }.map_err(Unreadable::Frame)
+}
+
+fn colours(info: &gst_video::VideoInfo) -> (Matrix, Range) {
     let colorimetry = info.colorimetry();
     let matrix = match colorimetry.matrix() {
         VideoColorMatrix::Bt709 => Matrix::Bt709,
@@ -99,5 +118,5 @@ pub fn view<'a>(frame: &'a gst_video::VideoFrameRef<&'a gst::BufferRef>) -> Resu
         VideoColorRange::Range0_255 => Range::Full,
         _ => Range::Limited,
     };
-    FrameView::new(format, info.width(), info.height(), &planes[..count], matrix, range).map_err(Unreadable::Frame)
+    (matrix, range)
 }

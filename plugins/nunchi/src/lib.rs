@@ -27,6 +27,7 @@ pub mod nvenc;
 pub mod nvencsink;
 pub mod xmllogsink;
 
+mod cuda;
 mod frame;
 mod time;
 

@@ -1,8 +1,10 @@
 //! What the encoders of this machine can do.
 
+use std::sync::Arc;
+
+use nunchi_cuda::Context;
 use nvidia_video_codec_sdk::sys::nvEncodeAPI::NV_ENC_CAPS;
 
-use crate::cuda::Context;
 use crate::library::Driver;
 use crate::session::Session;
 use crate::{Codec, Config, Error};
@@ -38,20 +40,20 @@ pub fn gpus() -> Result<Vec<Gpu>, Error> {
     let driver = Driver::get()?;
     let count = driver.cuda.count()?;
     let gpus = (0..count).map(|index| {
-        let context = match Context::of_device(driver.clone(), index) {
+        let context = match Context::of_device(Arc::clone(&driver.cuda), index) {
             Ok(context) => context,
             Err(error) => {
                 return Gpu {
                     index,
                     name: format!("GPU {index}"),
-                    encoders: Err(error),
+                    encoders: Err(error.into()),
                 };
             }
         };
         Gpu {
             index,
             name: context.gpu.clone(),
-            encoders: Session::open(context).and_then(|session| Capabilities::all(&session)),
+            encoders: Session::open(Arc::clone(&driver), context).and_then(|session| Capabilities::all(&session)),
         }
     });
     Ok(gpus.collect())
@@ -62,7 +64,9 @@ pub fn gpus() -> Result<Vec<Gpu>, Error> {
 /// # Errors
 /// Each reason for which this machine cannot encode it, with what helps.
 pub fn probe(device: u32, codec: Codec) -> Result<Capabilities, Error> {
-    let session = Session::open(Context::of_device(Driver::get()?, device)?)?;
+    let driver = Driver::get()?;
+    let context = Context::of_device(Arc::clone(&driver.cuda), device)?;
+    let session = Session::open(driver, context)?;
     let context = session.context();
     let _current = context.enter()?;
     Capabilities::offered(&session, codec)

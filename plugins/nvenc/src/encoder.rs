@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 use std::ffi::c_void;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use nunchi_cuda::{Context, Copy2d, Current, DevicePtr};
 use nvidia_video_codec_sdk::sys::nvEncodeAPI as nv;
 
 use crate::capabilities::Capabilities;
-use crate::cuda::{Context, Copy2d, Current, DevicePtr};
 use crate::library::{Driver, Zeroed};
 use crate::session::{ENCODER_BUSY, NEED_MORE_INPUT, Session};
 use crate::settings::Settings;
@@ -114,7 +115,8 @@ impl Encoder {
     pub fn open(config: &Config) -> Result<Self, Error> {
         config.check()?;
         let driver = Driver::get()?;
-        Self::in_context(Context::of_device(driver, config.device)?, config)
+        let context = Context::of_device(Arc::clone(&driver.cuda), config.device)?;
+        Self::in_context(driver, context, config)
     }
 
     /// Opens the encoder in the context of somebody's memory, on whichever GPU that is.
@@ -127,11 +129,12 @@ impl Encoder {
     pub unsafe fn open_for(config: &Config, pointer: u64) -> Result<Self, Error> {
         config.check()?;
         let driver = Driver::get()?;
-        Self::in_context(Context::of_pointer(driver, pointer)?, config)
+        let context = Context::of_pointer(Arc::clone(&driver.cuda), pointer)?;
+        Self::in_context(driver, context, config)
     }
 
-    fn in_context(context: Context, config: &Config) -> Result<Self, Error> {
-        let session = Session::open(context)?;
+    fn in_context(driver: Arc<Driver>, context: Context, config: &Config) -> Result<Self, Error> {
+        let session = Session::open(driver, context)?;
         let context = session.context();
         let _current = context.enter()?;
         let capabilities = Capabilities::offered(&session, config.codec)?;
@@ -294,7 +297,10 @@ impl Encoder {
             return Err(error.clone());
         }
         let context = self.session.context();
-        let result = context.enter().and_then(|current| body(self, &current));
+        let result = context
+            .enter()
+            .map_err(Error::from)
+            .and_then(|current| body(self, &current));
         if let Err(error @ Error::Lost { .. }) = &result {
             self.lost = Some(error.clone());
         }

@@ -80,6 +80,31 @@ pub enum Error {
     },
 }
 
+impl From<nunchi_cuda::Error> for Error {
+    fn from(error: nunchi_cuda::Error) -> Self {
+        match error {
+            nunchi_cuda::Error::Library {
+                library,
+                reason,
+                variable,
+            } => Self::Library {
+                library,
+                reason,
+                variable,
+            },
+            nunchi_cuda::Error::NoDevice { reason } => Self::NoDevice { reason },
+            nunchi_cuda::Error::DeviceIndex { device, count } => Self::DeviceIndex { device, count },
+            nunchi_cuda::Error::Memory { during } => Self::Memory { during },
+            nunchi_cuda::Error::Lost { call, reason } => Self::Lost { call, reason },
+            nunchi_cuda::Error::Call { call, reason } => Self::Encode { call, reason },
+            other => Self::Encode {
+                call: "CUDA",
+                reason: other.to_string(),
+            },
+        }
+    }
+}
+
 impl Error {
     /// Whether another attempt with the same configuration is pointless on this machine as it is.
     pub fn is_permanent(&self) -> bool {

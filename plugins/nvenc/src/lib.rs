@@ -17,7 +17,6 @@
 
 mod capabilities;
 mod config;
-mod cuda;
 mod encoder;
 mod error;
 mod library;

@@ -2,33 +2,23 @@
 
 use std::ffi::{CStr, c_void};
 use std::mem::MaybeUninit;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use libloading::Library;
+use nunchi_cuda::{Missing, Search};
 use nvidia_video_codec_sdk::sys::nvEncodeAPI as nv;
 
-use crate::{Error, cuda};
+use crate::Error;
 
 /// Both libraries, open. They stay for the life of the process, because the driver keeps threads of its own.
 pub struct Driver {
-    pub cuda: cuda::Functions,
+    pub cuda: Arc<nunchi_cuda::Driver>,
     pub nvenc: Functions,
-    _files: [Library; 2],
+    _file: Library,
 }
 
-/// Where a library is looked for: at the path that the variable gives and nowhere else, or by its name.
-struct Search {
-    name: &'static str,
-    variable: &'static str,
-}
-
-const CUDA: Search = Search {
-    name: "libcuda.so.1",
-    variable: "NUNCHI_CUDA",
-};
 const NVENC: Search = Search {
-    name: "libnvidia-encode.so.1",
+    names: &["libnvidia-encode.so.1"],
     variable: "NUNCHI_NVENC",
 };
 
@@ -45,64 +35,41 @@ impl Driver {
     }
 
     fn open() -> Result<Self, Error> {
-        let nvenc_file = NVENC.open()?;
+        let file = NVENC.open().map_err(|Missing(reason)| no_nvenc(reason))?;
         // First of all: another version's functions are not what is declared here. Creating an instance says nothing of it.
-        check_version(max_version(&nvenc_file)?)?;
-        let cuda_file = CUDA.open()?;
-        // SAFETY: libcuda keeps its functions of these names since CUDA 4 (those with _v2 since then).
-        let cuda = unsafe { cuda::Functions::load(|name| CUDA.symbol(&cuda_file, name)) }?;
-        let nvenc = Functions::create(&nvenc_file)?;
+        check_version(max_version(&file)?)?;
+        let cuda = nunchi_cuda::Driver::get()?;
+        let nvenc = Functions::create(&file)?;
         Ok(Self {
             cuda,
             nvenc,
-            _files: [cuda_file, nvenc_file],
+            _file: file,
         })
     }
 }
 
-impl Search {
-    fn open(&self) -> Result<Library, Error> {
-        let path = match std::env::var_os(self.variable).filter(|value| !value.is_empty()) {
-            // Made absolute so that a wrong value is reported and never looked up elsewhere.
-            Some(path) => std::path::absolute(&path).unwrap_or_else(|_| path.into()),
-            None => PathBuf::from(self.name),
-        };
-        // SAFETY: a library of the driver, or what the user gives in its place; its initialisers run as with any plugin.
-        unsafe { Library::new(&path) }.map_err(|error| {
-            // What the loader says stands in the source of the error.
-            let said = std::error::Error::source(&error).map(ToString::to_string);
-            self.error(said.unwrap_or_else(|| error.to_string()))
-        })
-    }
+fn symbol(file: &Library, name: &CStr) -> Result<*const c_void, Error> {
+    Search::symbol(file, name).map_err(|Missing(reason)| no_nvenc(reason))
+}
 
-    fn symbol(&self, file: &Library, name: &CStr) -> Result<*const c_void, Error> {
-        // SAFETY: only the address is taken here.
-        let symbol = unsafe { file.get::<*const c_void>(name) };
-        match symbol.map(|symbol| *symbol) {
-            Ok(symbol) if !symbol.is_null() => Ok(symbol),
-            _ => Err(self.error(format!("it has no {}", name.to_string_lossy()))),
-        }
-    }
-
-    fn error(&self, reason: String) -> Error {
-        Error::Library {
-            library: self.name,
-            reason,
-            variable: self.variable,
-        }
+fn no_nvenc(reason: String) -> Error {
+    Error::Library {
+        library: NVENC.names[0],
+        reason,
+        variable: NVENC.variable,
     }
 }
 
 /// The newest interface that the driver offers: major << 4 | minor.
 fn max_version(file: &Library) -> Result<u32, Error> {
-    let ask = NVENC.symbol(file, c"NvEncodeAPIGetMaxSupportedVersion")?;
+    let ask = symbol(file, c"NvEncodeAPIGetMaxSupportedVersion")?;
     // SAFETY: this function has had one signature since the first version.
     let ask = unsafe { std::mem::transmute::<*const c_void, unsafe extern "C" fn(*mut u32) -> u32>(ask) };
     let mut version = 0;
     // SAFETY: a valid pointer.
     match unsafe { ask(&mut version) } {
         0 => Ok(version),
-        status => Err(NVENC.error(format!("it does not tell its version (status {status})"))),
+        status => Err(no_nvenc(format!("it does not tell its version (status {status})"))),
     }
 }
 
@@ -127,7 +94,7 @@ macro_rules! functions {
 
         impl Functions {
             fn create(file: &Library) -> Result<Self, Error> {
-                let create = NVENC.symbol(file, c"NvEncodeAPICreateInstance")?;
+                let create = symbol(file, c"NvEncodeAPICreateInstance")?;
                 // SAFETY: the signature of this function since the first version.
                 let create = unsafe {
                     std::mem::transmute::<*const c_void, unsafe extern "C" fn(*mut nv::NV_ENCODE_API_FUNCTION_LIST) -> u32>(create)
@@ -141,9 +108,9 @@ macro_rules! functions {
                     create(list)
                 };
                 if status != 0 {
-                    return Err(NVENC.error(format!("it gives no functions (status {status})")));
+                    return Err(no_nvenc(format!("it gives no functions (status {status})")));
                 }
-                let missing = |name: &str| NVENC.error(format!("it has no {name}"));
+                let missing = |name: &str| no_nvenc(format!("it has no {name}"));
                 Ok(Self {
                     $($field: {
                         // SAFETY: the list was filled.
@@ -216,28 +183,21 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_library_names_the_remedy() {
-        let search = Search {
-            name: "libnothing-of-this-name.so.1",
-            variable: "NUNCHI_NO_SUCH_VARIABLE",
-        };
-        let text = search.open().err().unwrap().to_string();
-        for part in ["libnothing-of-this-name.so.1", "530.41", "NUNCHI_NO_SUCH_VARIABLE"] {
+    fn what_is_missing_names_the_remedy() {
+        let text = no_nvenc("it is not there".to_owned()).to_string();
+        for part in ["libnvidia-encode.so.1", "it is not there", "530.41", "NUNCHI_NVENC"] {
             assert!(text.contains(part), "{text}");
         }
     }
 
     #[test]
     fn another_library_is_not_taken_for_the_driver() {
-        let search = Search {
-            name: "libc.so.6",
+        let other = Search {
+            names: &["libc.so.6"],
             variable: "NUNCHI_NO_SUCH_VARIABLE",
         };
-        let file = search.open().unwrap();
-        let text = search
-            .symbol(&file, c"NvEncodeAPICreateInstance")
-            .unwrap_err()
-            .to_string();
+        let file = other.open().unwrap();
+        let text = symbol(&file, c"NvEncodeAPICreateInstance").unwrap_err().to_string();
         assert!(text.contains("it has no NvEncodeAPICreateInstance"), "{text}");
     }
 }

@@ -4,10 +4,10 @@ use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
 use std::sync::Arc;
 
+use nunchi_cuda::Context;
 use nvidia_video_codec_sdk::sys::nvEncodeAPI as nv;
 
-use crate::cuda::Context;
-use crate::library::{Functions, Zeroed};
+use crate::library::{Driver, Functions, Zeroed};
 use crate::{Codec, Error};
 
 pub const NEED_MORE_INPUT: u32 = nv::NVENCSTATUS::NV_ENC_ERR_NEED_MORE_INPUT as u32;
@@ -65,13 +65,14 @@ pub fn guid(codec: Codec) -> nv::GUID {
 pub struct Session {
     handle: *mut c_void,
     context: Arc<Context>,
+    driver: Arc<Driver>,
 }
 
 // SAFETY: a session may be used from any thread, one at a time: all that changes it takes the encoder by &mut.
 unsafe impl Send for Session {}
 
 impl Session {
-    pub fn open(context: Context) -> Result<Self, Error> {
+    pub fn open(driver: Arc<Driver>, context: Context) -> Result<Self, Error> {
         let context = Arc::new(context);
         let mut params = Zeroed::<nv::NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS>::new();
         let params = params.pointer();
@@ -82,10 +83,14 @@ impl Session {
             (*params).deviceType = nv::NV_ENC_DEVICE_TYPE::NV_ENC_DEVICE_TYPE_CUDA;
             (*params).device = context.raw();
             (*params).apiVersion = nv::NVENCAPI_VERSION;
-            (context.driver().nvenc.open_session)(params, &mut handle)
+            (driver.nvenc.open_session)(params, &mut handle)
         };
         // Made first: a session that could not be opened must be destroyed too, when there is a handle.
-        let session = Self { handle, context };
+        let session = Self {
+            handle,
+            context,
+            driver,
+        };
         match status {
             0 if !handle.is_null() => Ok(session),
             status => Err(session.refused(status)),
@@ -122,7 +127,7 @@ impl Session {
     }
 
     pub fn api(&self) -> &Functions {
-        &self.context.driver().nvenc
+        &self.driver.nvenc
     }
 
     pub fn check(&self, call: &'static str, status: u32) -> Result<(), Error> {

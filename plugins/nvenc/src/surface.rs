@@ -2,9 +2,9 @@
 
 use std::ffi::c_void;
 
+use nunchi_cuda::{Current, DevicePtr};
 use nvidia_video_codec_sdk::sys::nvEncodeAPI as nv;
 
-use crate::cuda::{Current, DevicePtr};
 use crate::library::Zeroed;
 use crate::session::Session;
 use crate::{Config, Error, Format};

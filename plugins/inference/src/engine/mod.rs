@@ -139,11 +139,12 @@ impl FromStr for EngineKind {
 /// Arithmetic of the network. Fixed-precision engines ignore what they do not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Precision {
-    /// What the engine thinks best for the device (bf16 on CPUs with AMX or AVX512-BF16).
+    /// [`F32`](Self::F32) on a CPU (OpenVINO on ARM: 16 bits where the CPU has them); TF32 on CUDA, 16 bits on TensorRT.
     #[default]
     Auto,
-    /// Equal numbers on every machine.
+    /// Equal numbers on every machine, but for rounding.
     F32,
+    /// OpenVINO's, for CPUs with AMX or AVX512-BF16: faster, and less is found.
     Bf16,
     F16,
 }
@@ -314,6 +315,15 @@ fn only_slot(engine: EngineKind, slot: usize) -> Result<(), EngineError> {
     })
 }
 
+/// Where the tensors of a network lie in the memory of its GPU, until it is dropped. All of slot 0.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct GpuTensors {
+    /// Address of each input.
+    pub inputs: Vec<u64>,
+    /// Address of each output; `None` for those that [`Network::output`] still gives.
+    pub outputs: Vec<Option<u64>>,
+}
+
 /// A loaded model. See the [module documentation](self).
 pub trait Network: Send {
     /// What really runs it.
@@ -379,6 +389,21 @@ pub trait Network: Send {
     /// has nothing to wait for.
     fn set_interrupt(&mut self, interrupt: Interrupt) {
         let _ = interrupt;
+    }
+
+    /// The GPU of NVIDIA that runs it, counted as CUDA does.
+    fn gpu(&self) -> Option<u32> {
+        None
+    }
+
+    /// Leaves inputs and outputs in the GPU's memory from now on. [`input`](Self::input) gives them no more, and
+    /// [`output`](Self::output) only those without an address. Whoever fills the inputs waits for that before
+    /// [`submit`](Self::submit); the outputs are there after [`complete`](Self::complete).
+    fn bind_to_gpu(&mut self) -> Result<GpuTensors, EngineError> {
+        Err(EngineError::Inference {
+            engine: self.engine(),
+            reason: "it has no tensors on a GPU".to_owned(),
+        })
     }
 
     /// Submit and finish.

@@ -17,8 +17,8 @@ use ort::value::{DynTensor, Outlet, PrimitiveTensorElementType, TensorElementTyp
 
 use super::library::Search;
 use super::{
-    DataType, Device, EngineError, EngineKind, EngineStatus, INPUT_TYPES, Network, OUTPUT_TYPES, Precision, Request,
-    TensorInfo, TensorMut, TensorRef, only_slot,
+    DataType, Device, EngineError, EngineKind, EngineStatus, GpuTensors, INPUT_TYPES, Network, OUTPUT_TYPES, Precision,
+    Request, TensorInfo, TensorMut, TensorRef, only_slot,
 };
 
 const SEARCH: Search = Search {
@@ -50,6 +50,8 @@ struct OnnxRuntime {
     outputs: Vec<TensorInfo>,
     device: Device,
     device_name: String,
+    /// The inputs and the bound outputs are in its memory.
+    on_gpu: bool,
     submitted: bool,
 }
 
@@ -304,6 +306,7 @@ fn bind(
         outputs,
         device,
         device_name,
+        on_gpu: false,
         submitted: false,
     })
 }
@@ -317,8 +320,52 @@ fn device_name(device: Device) -> String {
 }
 
 impl OnnxRuntime {
+    /// Binds tensors in the memory of a GPU instead of the system's.
+    fn move_tensors(&mut self, index: u32) -> Result<GpuTensors, ort::Error> {
+        let memory = MemoryInfo::new(
+            AllocationDevice::CUDA,
+            index.cast_signed(),
+            AllocatorType::Device,
+            MemoryType::Default,
+        )?;
+        let allocator = Allocator::new(&self.session, memory)?;
+        let tensor = |info: &TensorInfo| DynTensor::new(&allocator, element_type(info.data_type), info.shape.clone());
+        let inputs = self.inputs.iter().map(tensor).collect::<Result<Vec<_>, _>>()?;
+        let bound = |(info, output): (&TensorInfo, &Output)| match output {
+            Output::Bound(_) => tensor(info).map(Some),
+            Output::Late(_) => Ok(None),
+        };
+        let outputs = self.outputs.iter().zip(&self.output_tensors).map(bound);
+        let outputs = outputs.collect::<Result<Vec<_>, _>>()?;
+        let address = |tensor: &DynTensor| tensor.data_ptr().addr() as u64;
+        let tensors = GpuTensors {
+            inputs: inputs.iter().map(address).collect(),
+            outputs: outputs.iter().map(|tensor| tensor.as_ref().map(address)).collect(),
+        };
+        let mut binding = self.session.create_binding()?;
+        for (info, tensor) in self.inputs.iter().zip(&inputs) {
+            binding.bind_input(info.name.as_str(), tensor)?;
+        }
+        let mut moved = Vec::with_capacity(outputs.len());
+        for (info, tensor) in self.outputs.iter().zip(outputs) {
+            moved.push(match tensor {
+                Some(mut tensor) => {
+                    binding.bind_output(info.name.as_str(), &mut tensor)?;
+                    Output::Bound(tensor)
+                }
+                None => Output::Late(None),
+            });
+        }
+        // The old tensors go after the binding that knows them.
+        self.binding = binding;
+        self.input_tensors = inputs;
+        self.output_tensors = moved;
+        self.on_gpu = true;
+        Ok(tensors)
+    }
+
     fn run(&mut self) -> Result<(), ort::Error> {
-        if self.device != Device::Cpu {
+        if self.device != Device::Cpu && !self.on_gpu {
             // The copy to the device is made when an input is bound.
             for (info, tensor) in self.inputs.iter().zip(&self.input_tensors) {
                 self.binding.bind_input(info.name.as_str(), tensor)?;
@@ -373,6 +420,9 @@ impl Network for OnnxRuntime {
 
     fn input(&mut self, slot: usize, index: usize) -> Result<TensorMut<'_>, EngineError> {
         only_slot(KIND, slot)?;
+        if self.on_gpu {
+            return Err(failed("the inputs are in the memory of the GPU"));
+        }
         let tensor = self
             .input_tensors
             .get_mut(index)
@@ -404,10 +454,26 @@ impl Network for OnnxRuntime {
         }
     }
 
+    fn gpu(&self) -> Option<u32> {
+        match self.device {
+            Device::Cpu => None,
+            Device::Cuda(index) | Device::TensorRt(index) => Some(index),
+        }
+    }
+
+    fn bind_to_gpu(&mut self) -> Result<GpuTensors, EngineError> {
+        let Some(index) = self.gpu() else {
+            return Err(failed("it runs on the CPU"));
+        };
+        self.move_tensors(index)
+            .map_err(|error| device_failure(&self.device_name, &error.to_string()))
+    }
+
     fn output(&self, slot: usize, index: usize) -> Result<TensorRef<'_>, EngineError> {
         only_slot(KIND, slot)?;
         let outputs = self.output_tensors.get(index).zip(self.outputs.get(index));
         match outputs.ok_or_else(|| failed("no such output"))? {
+            (Output::Bound(_), _) if self.on_gpu => Err(failed("the output is in the memory of the GPU")),
             (Output::Bound(tensor) | Output::Late(Some(tensor)), info) => read(tensor, info.data_type),
             (Output::Late(None), _) => Err(failed("nothing was inferred")),
         }

@@ -12,6 +12,7 @@ mod target;
 use thiserror::Error;
 
 pub use geometry::{Border, Letterbox, Sampling, Window};
+pub(crate) use source::{Arrangement, arrangement, conversion};
 pub use target::{Channels, Scaling};
 
 use crate::frame::FrameView;

@@ -59,6 +59,51 @@ fn clamp(value: f32) -> f32 {
     value.clamp(0.0, 255.0)
 }
 
+/// y0, ys, rv, gu, gv, bu: r = y + rv (v - 128) and so on, y = ys (Y - y0).
+pub(crate) fn conversion(matrix: Matrix, range: Range) -> [f32; 6] {
+    let all = Conversion::new(matrix, range);
+    [all.y0, all.ys, all.rv, all.gu, all.gv, all.bu]
+}
+
+/// A component's plane, its first byte there, and bytes from one sample to the next.
+type Place = (usize, usize, usize);
+
+/// Where the samples of a format stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Arrangement {
+    /// Bytes of a pixel; those of r, g, b in it.
+    Packed {
+        step: usize,
+        offsets: [usize; 3],
+    },
+    Luma,
+    /// Y, U, V; logarithm of the rows of luma that share a row of chroma.
+    Yuv {
+        components: [Place; 3],
+        rows: u32,
+    },
+}
+
+pub(crate) fn arrangement(format: PixelFormat) -> Arrangement {
+    let packed = |step, offsets| Arrangement::Packed { step, offsets };
+    let yuv = |components, rows| Arrangement::Yuv { components, rows };
+    match format {
+        PixelFormat::Rgb => packed(3, [0, 1, 2]),
+        PixelFormat::Bgr => packed(3, [2, 1, 0]),
+        PixelFormat::Rgbx => packed(4, [0, 1, 2]),
+        PixelFormat::Bgrx => packed(4, [2, 1, 0]),
+        PixelFormat::Xrgb => packed(4, [1, 2, 3]),
+        PixelFormat::Xbgr => packed(4, [3, 2, 1]),
+        PixelFormat::I420 => yuv([(0, 0, 1), (1, 0, 1), (2, 0, 1)], 1),
+        PixelFormat::Yv12 => yuv([(0, 0, 1), (2, 0, 1), (1, 0, 1)], 1),
+        PixelFormat::Nv12 => yuv([(0, 0, 1), (1, 0, 2), (1, 1, 2)], 1),
+        PixelFormat::Nv21 => yuv([(0, 0, 1), (1, 1, 2), (1, 0, 2)], 1),
+        PixelFormat::Yuy2 => yuv([(0, 0, 2), (0, 1, 4), (0, 3, 4)], 0),
+        PixelFormat::Uyvy => yuv([(0, 1, 2), (0, 0, 4), (0, 2, 4)], 0),
+        PixelFormat::Gray8 => Arrangement::Luma,
+    }
+}
+
 /// Where the bytes of a pixel stand.
 #[derive(Clone, Copy)]
 enum Layout<'a> {
@@ -162,73 +207,35 @@ impl Span {
 
 impl<'a> Source<'a> {
     pub fn new(frame: &FrameView<'a>) -> Self {
-        let plane = |index: usize, first: usize, step: usize| {
-            let plane = frame.plane(index);
+        let component = |(plane, first, step): Place| {
+            let plane = frame.plane(plane);
             Component {
                 data: plane.data.get(first..).unwrap_or(&[]),
                 stride: plane.stride,
                 step,
             }
         };
-        let packed = |step: usize, shifts: [u32; 3]| {
-            let plane = frame.plane(0);
-            Layout::Packed {
-                data: plane.data,
-                stride: plane.stride,
+        let first = frame.plane(0);
+        let layout = match arrangement(frame.format()) {
+            Arrangement::Packed { step, offsets } => Layout::Packed {
+                data: first.data,
+                stride: first.stride,
                 step,
-                shifts,
-            }
-        };
-        let layout = match frame.format() {
-            PixelFormat::Rgb => packed(3, [0, 8, 16]),
-            PixelFormat::Bgr => packed(3, [16, 8, 0]),
-            PixelFormat::Rgbx => packed(4, [0, 8, 16]),
-            PixelFormat::Bgrx => packed(4, [16, 8, 0]),
-            PixelFormat::Xrgb => packed(4, [8, 16, 24]),
-            PixelFormat::Xbgr => packed(4, [24, 16, 8]),
-            PixelFormat::I420 => Layout::Yuv {
-                luma: plane(0, 0, 1),
-                u: plane(1, 0, 1),
-                v: plane(2, 0, 1),
-                rows: 1,
+                shifts: offsets.map(|offset| 8 * offset as u32),
             },
-            PixelFormat::Yv12 => Layout::Yuv {
-                luma: plane(0, 0, 1),
-                u: plane(2, 0, 1),
-                v: plane(1, 0, 1),
-                rows: 1,
+            Arrangement::Luma => Layout::Luma {
+                data: first.data,
+                stride: first.stride,
             },
-            PixelFormat::Nv12 => Layout::Yuv {
-                luma: plane(0, 0, 1),
-                u: plane(1, 0, 2),
-                v: plane(1, 1, 2),
-                rows: 1,
+            Arrangement::Yuv {
+                components: [luma, u, v],
+                rows,
+            } => Layout::Yuv {
+                luma: component(luma),
+                u: component(u),
+                v: component(v),
+                rows,
             },
-            PixelFormat::Nv21 => Layout::Yuv {
-                luma: plane(0, 0, 1),
-                u: plane(1, 1, 2),
-                v: plane(1, 0, 2),
-                rows: 1,
-            },
-            PixelFormat::Yuy2 => Layout::Yuv {
-                luma: plane(0, 0, 2),
-                u: plane(0, 1, 4),
-                v: plane(0, 3, 4),
-                rows: 0,
-            },
-            PixelFormat::Uyvy => Layout::Yuv {
-                luma: plane(0, 1, 2),
-                u: plane(0, 0, 4),
-                v: plane(0, 2, 4),
-                rows: 0,
-            },
-            PixelFormat::Gray8 => {
-                let plane = frame.plane(0);
-                Layout::Luma {
-                    data: plane.data,
-                    stride: plane.stride,
-                }
-            }
         };
         Self {
             width: frame.width() as usize,

@@ -125,6 +125,14 @@ impl Coder {
         }
     }
 
+    pub(super) fn is_transposed(&self) -> bool {
+        self.transposed
+    }
+
+    pub(super) fn is_bounded(&self) -> bool {
+        self.bounded
+    }
+
     /// The box x0, y0, x1, y1 that the four values of a head mean. Finite where they are.
     #[inline(always)]
     pub fn decode(&self, [cx, cy, w, h]: DefaultBox, values: [f32; 4]) -> [f32; 4] {

@@ -35,10 +35,11 @@ struct Work {
 
 /// In parts of the input.
 #[derive(Debug, Clone, Copy)]
-struct Found {
-    class: usize,
-    score: f32,
-    rect: Rect,
+pub(super) struct Found {
+    /// Index of its label; of what a GPU decodes at first that of the network.
+    pub class: usize,
+    pub score: f32,
+    pub rect: Rect,
 }
 
 impl Decoder {
@@ -106,6 +107,10 @@ impl Decoder {
         &self.preprocess
     }
 
+    pub(super) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
     pub(super) fn picture(&self) -> &Picture {
         &self.picture
     }
@@ -155,6 +160,55 @@ impl Decoder {
             Plan::Lists(lists) => self.lists(*lists, outputs, index, limits),
         }?;
         self.dropped += dropped as u64;
+        Ok(self.best(size, limits))
+    }
+
+    /// What [`decode`](Self::decode) gives of a picture whose heads were read elsewhere: `found` by classes of the network and
+    /// falling scores, `dropped` anchors left out.
+    pub(super) fn decoded(
+        &mut self,
+        found: Vec<Found>,
+        dropped: usize,
+        size: (u32, u32),
+        limits: &Limits,
+    ) -> Result<Vec<Detection>, String> {
+        if let Plan::Heads(heads) = &self.plan {
+            check_dropped(dropped, heads.boxes.anchors)?;
+        }
+        self.dropped += dropped as u64;
+        let label = |found: Found| {
+            let class = self.label(found.class).unwrap_or(found.class);
+            Found { class, ..found }
+        };
+        self.work.found = found.into_iter().map(label).collect();
+        Ok(self.best(size, limits))
+    }
+
+    /// Classes of the network without the background; 0 where it gives lists.
+    pub(super) fn classes(&self) -> usize {
+        match &self.plan {
+            Plan::Heads(heads) => heads.scores.width - usize::from(heads.background),
+            Plan::Lists(_) => 0,
+        }
+    }
+
+    /// Whether each class of the network is looked for.
+    pub(super) fn wanted(&self, classes: usize, limits: &Limits) -> Vec<bool> {
+        let is_wanted = |class| self.label(class).is_some_and(|label| limits.takes(label));
+        (0..classes).map(is_wanted).collect()
+    }
+
+    /// Boxes that overlap by more than this are one.
+    pub(super) fn overlap(&self, limits: &Limits) -> f32 {
+        // NVIDIA's keeps what overlaps by less than the threshold, the others what does not overlap by more.
+        match self.family {
+            Family::Ssd300 => limits.iou_threshold.next_down(),
+            _ => limits.iou_threshold,
+        }
+    }
+
+    /// The best of what was found, in the frame.
+    fn best(&mut self, size: (u32, u32), limits: &Limits) -> Vec<Detection> {
         let found = &mut self.work.found;
         // Stable, and turned round: the exact reverse of a stable sort by rising scores.
         found.sort_by(|a, b| a.score.total_cmp(&b.score));
@@ -167,7 +221,7 @@ impl Decoder {
                 rect,
             })
         };
-        Ok(best.filter_map(place).collect())
+        best.filter_map(place).collect()
     }
 
     /// The label of class `index` of the network, the background not counted. `None` for a gap in COCO's numbers.
@@ -188,11 +242,7 @@ impl Decoder {
         let boxes = part(boxes, "boxes", index, batch, anchors * 4)?;
         let scores = part(scores, "scores", index, batch, anchors * heads.scores.width)?;
         let classes = heads.scores.width - usize::from(heads.background);
-        let is_wanted = |class| {
-            let label = self.label(class);
-            label.is_some_and(|label| limits.takes(label))
-        };
-        let wanted: Vec<bool> = (0..classes).map(is_wanted).collect();
+        let (wanted, iou) = (self.wanted(classes, limits), self.overlap(limits));
         let label: Vec<usize> = (0..classes).map(|class| self.label(class).unwrap_or(class)).collect();
         let work = &mut self.work;
         work.wanted = wanted;
@@ -206,18 +256,12 @@ impl Decoder {
             scores,
             anchors,
             label: &label,
-            // NVIDIA's keeps what overlaps by less than the threshold, the others what does not overlap by more.
-            iou: match self.family {
-                Family::Ssd300 => limits.iou_threshold.next_down(),
-                _ => limits.iou_threshold,
-            },
+            iou,
             limits,
         };
         job.run(work);
         let dropped = work.broken.iter().filter(|&&broken| broken).count();
-        if dropped == anchors && anchors > 0 {
-            return Err(format!("none of the {anchors} boxes and scores is a number"));
-        }
+        check_dropped(dropped, anchors)?;
         Ok(dropped)
     }
 
@@ -286,11 +330,17 @@ impl Decoder {
                 rect: [x0 / unit[0], y0 / unit[1], x1 / unit[0], y1 / unit[1]],
             });
         }
-        if dropped == count && count > 0 {
-            return Err(format!("none of the {count} boxes and scores is a number"));
-        }
+        check_dropped(dropped, count)?;
         Ok(dropped)
     }
+}
+
+/// Refuses a picture in which nothing is a number.
+fn check_dropped(dropped: usize, of: usize) -> Result<(), String> {
+    if dropped == of && of > 0 {
+        return Err(format!("none of the {of} boxes and scores is a number"));
+    }
+    Ok(())
 }
 
 fn floats<'a>(outputs: &[TensorRef<'a>], index: usize) -> Result<&'a [f32], String> {

@@ -11,6 +11,9 @@
 //! | [`Family::TfDecoded`] | `boxes` N x n x 4, `scores` N x n x classes | as they are | stretched, -1..1 |
 //! | [`Family::Nms`] | lists of boxes, scores and classes | as they are | stretched, -1..1, bytes, or torchvision's 0..1 |
 //!
+//! Of a network on a GPU the tensors stay there: frames are sampled, heads decoded and boxes suppressed by kernels that are compiled at
+//! the start. Without the driver or NVRTC the processor does that, and [`Detector::note`] says so.
+//!
 //! Where a network gives both, decoded boxes are taken in place of raw ones. A picture of bytes is taken as it is.
 //!
 //! ```no_run
@@ -36,14 +39,17 @@
 mod boxes;
 mod decode;
 mod family;
+mod gpu;
 mod labels;
 mod lanes;
 mod nms;
 mod preprocess;
 mod scan;
 
-use crate::engine::{self, EngineError, EngineKind, EngineOptions, Interrupt, ModelSource, Network, TensorMut};
-use crate::frame::FrameView;
+use crate::engine::{
+    self, EngineError, EngineKind, EngineOptions, Interrupt, ModelSource, Network, TensorMut, TensorRef,
+};
+use crate::frame::Pixels;
 use crate::nms::Rect;
 
 pub use boxes::{Coder, DefaultBox};
@@ -116,9 +122,12 @@ pub struct Setup {
 
 /// An object detector, loaded.
 pub struct Detector {
+    /// Uses the network's tensors, so it goes first.
+    gpu: Option<gpu::Gpu>,
     network: Box<dyn Network>,
     decoder: Decoder,
     slots: Vec<Batch>,
+    note: Option<String>,
 }
 
 /// Pictures of a batch, as a network gets them.
@@ -135,6 +144,30 @@ struct Batch {
     submitted: Vec<bool>,
 }
 
+/// An output of a network.
+enum Output<'a> {
+    Here(TensorRef<'a>),
+    Copied(Vec<f32>),
+}
+
+impl<'a> Output<'a> {
+    /// All of them, brought here from the GPU where they are there.
+    fn all(network: &'a dyn Network, gpu: Option<&gpu::Gpu>, slot: usize) -> Result<Vec<Self>, EngineError> {
+        let output = |(index, info): (usize, &engine::TensorInfo)| match gpu {
+            Some(gpu) if gpu.holds(index) => gpu.output(index, info.len()).map(Output::Copied),
+            _ => network.output(slot, index).map(Output::Here),
+        };
+        network.outputs().iter().enumerate().map(output).collect()
+    }
+
+    fn tensor(&self) -> TensorRef<'_> {
+        match self {
+            Self::Here(tensor) => *tensor,
+            Self::Copied(values) => TensorRef::F32(values),
+        }
+    }
+}
+
 impl Detector {
     /// Loads a network and finds out of which family it is. [`EngineOptions::batch`] pictures go through it at once where the
     /// model leaves that open.
@@ -146,12 +179,23 @@ impl Detector {
     }
 
     /// The same for a network that is loaded already; `model` is its name in messages.
-    pub fn over(network: Box<dyn Network>, setup: &Setup, model: &str) -> Result<Self, EngineError> {
+    pub fn over(mut network: Box<dyn Network>, setup: &Setup, model: &str) -> Result<Self, EngineError> {
         let decoder = Decoder::new(network.inputs(), network.outputs(), setup, model)?;
+        let mut note = network.note().map(str::to_owned);
+        let gpu = match gpu::Gpu::attach(&mut *network, &decoder) {
+            Err(error @ (EngineError::OutOfMemory { .. } | EngineError::DeviceLost { .. })) => return Err(error),
+            Err(error) => {
+                note = Some(format!("the processor prepares what the GPU reads: {error}"));
+                None
+            }
+            Ok(gpu) => gpu,
+        };
         let mut detector = Self {
+            gpu,
             network,
             decoder,
             slots: Vec::new(),
+            note,
         };
         detector.forget();
         Ok(detector)
@@ -173,7 +217,7 @@ impl Detector {
 
     /// What is worth a warning at start, such as a fallback to the CPU.
     pub fn note(&self) -> Option<&str> {
-        self.network.note()
+        self.note.as_deref()
     }
 
     /// Pictures that go through the network at once: what was asked for, or what the model fixes.
@@ -215,25 +259,50 @@ impl Detector {
         slots
     }
 
+    /// Whether frames in memory of a GPU are read.
+    pub fn takes_device_frames(&self) -> bool {
+        self.gpu.is_some()
+    }
+
     /// Puts a frame in picture `index` of a slot that is free.
     ///
     /// # Errors
-    /// A slot that is not there or in flight, an index beyond the batch.
-    pub fn fill(&mut self, slot: usize, index: usize, frame: &FrameView<'_>) -> Result<(), EngineError> {
+    /// A slot that is not there or in flight, an index beyond the batch; a frame in memory of a GPU where
+    /// [none is taken](Self::takes_device_frames), or that holds less than its size.
+    pub fn fill<'a>(&mut self, slot: usize, index: usize, frame: impl Into<Pixels<'a>>) -> Result<(), EngineError> {
         let batch = self.batch();
         if index >= batch {
             return Err(self.failure(format!("picture {index} of a batch of {batch}")));
         }
-        let input = self.network.input(slot, 0)?;
-        let picture = self.decoder.picture();
-        let filled = picture.fill(self.decoder.preprocess(), frame, index, input);
-        filled.map_err(|error| self.failure(error.to_string()))?;
+        self.slot(slot)?;
+        let (picture, preprocess) = (self.decoder.picture(), self.decoder.preprocess());
+        match (frame.into(), &mut self.gpu) {
+            (Pixels::Device(frame), Some(gpu)) => gpu.fill_from_device(picture, preprocess, index, frame)?,
+            (Pixels::Host(frame), Some(gpu)) => gpu.fill_from_host(picture, preprocess, index, frame)?,
+            (Pixels::Host(frame), None) => {
+                let input = self.network.input(slot, 0)?;
+                let filled = picture.fill(preprocess, frame, index, input);
+                filled.map_err(|error| self.failure(error.to_string()))?;
+            }
+            (Pixels::Device(_), None) => {
+                return Err(self.failure("a frame in the memory of a GPU cannot be read on the processor".to_owned()));
+            }
+        }
         self.slot(slot)?.filled[index] = true;
         Ok(())
     }
 
     /// The pictures in a slot that is not in flight, filled or not, as the network gets them.
     pub fn pictures(&mut self, slot: usize) -> Result<Pictures, EngineError> {
+        if let Some(gpu) = &mut self.gpu {
+            let bytes = gpu.pictures()?;
+            return Ok(if gpu.takes_bytes() {
+                Pictures::U8(bytes)
+            } else {
+                let (floats, _) = bytes.as_chunks::<4>();
+                Pictures::F32(floats.iter().map(|four| f32::from_ne_bytes(*four)).collect())
+            });
+        }
         Ok(match self.network.input(slot, 0)? {
             TensorMut::F32(data) => Pictures::F32(data.to_vec()),
             TensorMut::U8(data) => Pictures::U8(data.to_vec()),
@@ -253,16 +322,29 @@ impl Detector {
         }
         let (batch, (width, height)) = (self.batch(), self.input_size());
         let length = 3 * width * height;
+        let range = from * length..(from + 1) * length;
+        let wrong = || format!("picture {from} cannot be picture {index} of a batch of {batch}");
+        if let Some(gpu) = &mut self.gpu {
+            let bytes = match pictures {
+                Pictures::F32(all) => {
+                    let floats = all.get(range).unwrap_or_default();
+                    floats.iter().flat_map(|value| value.to_ne_bytes()).collect()
+                }
+                Pictures::U8(all) => all.get(range).unwrap_or_default().to_vec(),
+            };
+            if index >= batch || bytes.is_empty() {
+                return Err(self.failure(wrong()));
+            }
+            gpu.put(index, &bytes)?;
+            self.slot(slot)?.filled[index] = true;
+            return Ok(());
+        }
         let copied = match (self.network.input(slot, 0)?, pictures) {
             (TensorMut::F32(to), Pictures::F32(all)) if index < batch => copy(to, index, all, from, length),
             (TensorMut::U8(to), Pictures::U8(all)) if index < batch => copy(to, index, all, from, length),
             _ => None,
         };
-        copied.ok_or_else(|| {
-            self.failure(format!(
-                "picture {from} cannot be picture {index} of a batch of {batch}"
-            ))
-        })?;
+        copied.ok_or_else(|| self.failure(wrong()))?;
         self.slot(slot)?.filled[index] = true;
         Ok(())
     }
@@ -275,6 +357,9 @@ impl Detector {
         let batch = self.slot(slot)?;
         if !batch.filled.contains(&true) {
             return Err(self.failure(format!("nothing was put in slot {slot}")));
+        }
+        if let Some(gpu) = &self.gpu {
+            gpu.before_inference()?;
         }
         self.network.submit(slot)?;
         let batch = self.slot(slot)?;
@@ -300,18 +385,18 @@ impl Detector {
         limits: &Limits,
     ) -> Result<Vec<Vec<Detection>>, EngineError> {
         let pictures: Vec<_> = sizes.iter().map(|&size| (size, limits)).collect();
-        self.finish_each(slot, &pictures)
+        self.finish_each(slot, &pictures)?.into_iter().collect()
     }
 
-    /// As [`finish`](Self::finish), with limits for each picture.
+    /// As [`finish`](Self::finish), with limits and a result for each picture: one whose outputs cannot be read fails alone.
     ///
     /// # Errors
-    /// As [`finish`](Self::finish).
+    /// As [`finish`](Self::finish), but for outputs that are no numbers.
     pub fn finish_each(
         &mut self,
         slot: usize,
         pictures: &[((u32, u32), &Limits)],
-    ) -> Result<Vec<Vec<Detection>>, EngineError> {
+    ) -> Result<Vec<Result<Vec<Detection>, EngineError>>, EngineError> {
         pictures.iter().try_for_each(|(_, limits)| limits.check())?;
         self.network.finish(slot)?;
         let submitted = std::mem::take(&mut self.slot(slot)?.submitted);
@@ -320,17 +405,55 @@ impl Detector {
             let reason = format!("{} pictures are wanted of a batch that holds {there}", pictures.len());
             return Err(self.failure(reason));
         }
-        let count = self.network.outputs().len();
-        let mut outputs = Vec::with_capacity(count);
-        for index in 0..count {
-            outputs.push(self.network.output(slot, index)?);
+        if self.gpu.as_ref().is_some_and(gpu::Gpu::decodes) {
+            return self.decode_on_gpu(slot, pictures);
         }
+        let outputs = Output::all(&*self.network, self.gpu.as_ref(), slot)?;
+        let outputs: Vec<_> = outputs.iter().map(Output::tensor).collect();
         let engine = self.network.engine();
         let decode = |(index, &(size, limits))| {
             let found = self.decoder.decode(&outputs, index, size, limits);
             found.map_err(|reason| EngineError::Inference { engine, reason })
         };
-        pictures.iter().enumerate().map(decode).collect()
+        Ok(pictures.iter().enumerate().map(decode).collect())
+    }
+
+    /// What the kernels found, and what the processor does where they had no room.
+    fn decode_on_gpu(
+        &mut self,
+        slot: usize,
+        pictures: &[((u32, u32), &Limits)],
+    ) -> Result<Vec<Result<Vec<Detection>, EngineError>>, EngineError> {
+        let engine = self.network.engine();
+        let decoder = &self.decoder;
+        let mut wishes = Vec::with_capacity(pictures.len());
+        for &(_, limits) in pictures {
+            wishes.push(gpu::Wish {
+                limits,
+                wanted: decoder.wanted(decoder.classes(), limits),
+                overlap: decoder.overlap(limits),
+            });
+        }
+        let outcomes = match &mut self.gpu {
+            Some(gpu) => gpu.decode(&wishes)?,
+            None => Vec::new(),
+        };
+        let full = outcomes.iter().any(|one| matches!(one, gpu::Outcome::Overflow));
+        let outputs = if full {
+            Output::all(&*self.network, self.gpu.as_ref(), slot)?
+        } else {
+            Vec::new()
+        };
+        let outputs: Vec<_> = outputs.iter().map(Output::tensor).collect();
+        let mut all = Vec::with_capacity(pictures.len());
+        for (index, (outcome, &(size, limits))) in outcomes.into_iter().zip(pictures).enumerate() {
+            let found = match outcome {
+                gpu::Outcome::Found(found, dropped) => self.decoder.decoded(found, dropped, size, limits),
+                gpu::Outcome::Overflow => self.decoder.decode(&outputs, index, size, limits),
+            };
+            all.push(found.map_err(|reason| EngineError::Inference { engine, reason }));
+        }
+        Ok(all)
     }
 
     /// Drops what is in flight and what was filled.

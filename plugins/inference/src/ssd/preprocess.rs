@@ -72,7 +72,11 @@ impl Preprocess {
         }
     }
 
-    fn scaling(&self) -> Scaling {
+    pub(super) fn is_bgr(&self) -> bool {
+        self.channels == ColourOrder::Bgr
+    }
+
+    pub(super) fn scaling(&self) -> Scaling {
         Scaling {
             scale: std::array::from_fn(|c| 1.0 / (255.0 * self.std[c])),
             offset: std::array::from_fn(|c| -self.mean[c] / self.std[c]),
@@ -145,7 +149,11 @@ impl Picture {
         })
     }
 
-    fn sampling(&self, resize: Resize, frame: (u32, u32)) -> Sampling {
+    pub fn interleaved(&self) -> bool {
+        self.interleaved
+    }
+
+    pub fn sampling(&self, resize: Resize, frame: (u32, u32)) -> Sampling {
         match resize {
             Resize::Stretch => Sampling::stretch(frame, (self.width, self.height)),
             Resize::CentreCrop => Sampling::centre_crop(frame, (self.width, self.height)),

@@ -18,6 +18,15 @@ const BLOCK: usize = 64;
 /// Logits closer than this to the limit are calculated exactly.
 const MARGIN: f32 = 1e-3;
 
+/// Least logit that is worth a look for scores above the threshold: above the background's for a softmax.
+#[inline(always)]
+pub(super) fn least_logit(activation: Activation, threshold: f32) -> f32 {
+    match activation {
+        Activation::Softmax | Activation::Sigmoid => (threshold / (1.0 - threshold)).ln() - MARGIN,
+        Activation::None => threshold,
+    }
+}
+
 /// What is scanned, and what for.
 pub(super) struct Scan<'a> {
     pub heads: &'a Heads,
@@ -48,14 +57,9 @@ impl Scan<'_> {
         }
     }
 
-    /// Least logit that is worth a look: above the background's for a softmax.
     #[inline(always)]
     fn limit(&self) -> f32 {
-        let logit = (self.threshold / (1.0 - self.threshold)).ln();
-        match self.heads.activation {
-            Activation::Softmax | Activation::Sigmoid => logit - MARGIN,
-            Activation::None => self.threshold,
-        }
+        least_logit(self.heads.activation, self.threshold)
     }
 
     #[inline(always)]

@@ -7,12 +7,12 @@ use super::{
 use nunchi_events::Event;
 use nunchi_inference::{
     engine::{EngineError, Interrupt},
-    frame::FrameView,
+    frame::{FrameView, Pixels},
 };
 
 /// A frame that is read.
 pub struct Frame<'a> {
-    pub view: &'a FrameView<'a>,
+    pub pixels: Pixels<'a>,
     /// Where it lies, with what others have attached.
     pub buffer: &'a gst::BufferRef,
     /// Running time.
@@ -24,7 +24,24 @@ pub struct Frame<'a> {
 impl Frame<'_> {
     /// Width and height in pixels.
     pub fn size(&self) -> (u32, u32) {
-        (self.view.width(), self.view.height())
+        self.pixels.size()
+    }
+
+    /// The frame in system memory, for an analysis that [takes no others](Analysis::takes_device_frames).
+    pub fn view(&self) -> Result<&FrameView<'_>, EngineError> {
+        on_host(&self.pixels)
+    }
+}
+
+/// The frame in system memory; an error where it is elsewhere, which the way of frames prevents.
+pub fn on_host<'a>(pixels: &Pixels<'a>) -> Result<&'a FrameView<'a>, EngineError> {
+    match *pixels {
+        Pixels::Host(view) => Ok(view),
+        Pixels::Device(_) => Err(EngineError::Conflict {
+            engine: "analysis".to_owned(),
+            what: "a frame in the memory of a GPU".to_owned(),
+            remedy: "put cudadownload before the element".to_owned(),
+        }),
     }
 }
 
@@ -70,9 +87,14 @@ pub trait Analysis: Send {
         1
     }
 
+    /// Whether frames in memory of a GPU are read there. They are brought to system memory otherwise.
+    fn takes_device_frames(&self) -> bool {
+        false
+    }
+
     /// Starts reading a frame in `slot`, one below the depth that is free.
-    fn submit(&mut self, slot: usize, view: &FrameView<'_>, settings: &Self::Settings) -> Result<(), EngineError> {
-        let _ = (slot, view, settings);
+    fn submit(&mut self, slot: usize, frame: Pixels<'_>, settings: &Self::Settings) -> Result<(), EngineError> {
+        let _ = (slot, frame, settings);
         Ok(())
     }
 

@@ -10,13 +10,13 @@ mod options;
 pub mod property;
 mod runner;
 
-pub use analysis::{Analysis, Frame, with_track};
+pub use analysis::{Analysis, Frame, on_host, with_track};
 pub use attach::{Found, Pending};
 pub use engine::{AnalyticsMeta, Engine, Fallback, NvdsMeta, Precision};
 pub use options::Options;
 pub use runner::Runner;
 
-use crate::{frame, meta};
+use crate::{cuda, frame, meta};
 use gst::{glib, prelude::*};
 use nunchi_inference::engine::EngineError;
 
@@ -36,10 +36,24 @@ pub fn register() {
 
 /// The pads of an analyser: raw video in, the same out.
 pub fn pad_templates() -> Vec<gst::PadTemplate> {
-    let caps = frame::caps();
+    templates(&frame::caps())
+}
+
+/// The same for one that reads frames in CUDA memory, too.
+pub fn pad_templates_with_cuda() -> Vec<gst::PadTemplate> {
+    let mut caps = frame::caps();
+    let mut on_gpu = caps.clone();
+    on_gpu
+        .make_mut()
+        .set_features_simple(Some(gst::CapsFeatures::new([cuda::FEATURE])));
+    caps.make_mut().append(on_gpu);
+    templates(&caps)
+}
+
+fn templates(caps: &gst::Caps) -> Vec<gst::PadTemplate> {
     [("sink", gst::PadDirection::Sink), ("src", gst::PadDirection::Src)]
         .map(|(name, direction)| {
-            gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps)
+            gst::PadTemplate::new(name, direction, gst::PadPresence::Always, caps)
                 .expect("a template of constant parts")
         })
         .to_vec()

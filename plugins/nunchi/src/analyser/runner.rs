@@ -7,7 +7,7 @@ use super::{
     start_error,
 };
 use crate::{
-    frame,
+    cuda, frame,
     meta::{self, nvds::NvdsError},
     time::RunningTime,
 };
@@ -16,7 +16,7 @@ use gst_base::{prelude::*, subclass::base_transform::GenerateOutputSuccess};
 use gst_video::video_frame::Readable;
 use nunchi_inference::{
     engine::{EngineError, Interrupt},
-    frame::FrameView,
+    frame::{DeviceFrame, Pixels},
 };
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard};
@@ -37,13 +37,64 @@ struct Passing {
 #[expect(clippy::large_enum_variant, reason = "nearly all frames are of the largest one")]
 enum Work {
     /// It is being read in this slot, since then.
-    Read(gst_video::VideoFrame<Readable>, usize, Instant),
+    Read(Held, usize, Instant),
     /// It carries what was found last.
     Repeat(gst::Buffer),
     /// It cannot be read.
     Fail(gst::Buffer, Failure),
     /// It was lost with the device, which the frame before it told.
     Lost(gst::Buffer),
+}
+
+/// A frame that is kept while it is read.
+#[expect(clippy::large_enum_variant, reason = "nearly all frames are of the largest one")]
+enum Held {
+    Host(gst_video::VideoFrame<Readable>),
+    Device(gst::Buffer, DeviceFrame),
+}
+
+impl Held {
+    /// The frame of a buffer, on the GPU if it is there and may stay there.
+    fn new(buffer: gst::Buffer, info: &gst_video::VideoInfo, on_gpu: bool) -> Result<Self, (gst::Buffer, Failure)> {
+        if on_gpu && cuda::memory(&buffer).is_some() {
+            return match frame::device(&buffer, info) {
+                Ok(frame) => Ok(Self::Device(buffer, frame)),
+                Err(error) => Err((buffer, Failure::Frame(error.to_string()))),
+            };
+        }
+        gst_video::VideoFrame::from_buffer_readable(buffer, info)
+            .map(Self::Host)
+            .map_err(|buffer| {
+                let text = "the buffer does not hold a frame of its caps";
+                (buffer, Failure::Frame(text.to_owned()))
+            })
+    }
+
+    fn buffer(&self) -> &gst::BufferRef {
+        match self {
+            Self::Host(frame) => frame.buffer(),
+            Self::Device(buffer, _) => buffer,
+        }
+    }
+
+    fn into_buffer(self) -> gst::Buffer {
+        match self {
+            Self::Host(frame) => frame.into_buffer(),
+            Self::Device(buffer, _) => buffer,
+        }
+    }
+
+    /// Has its pixels read.
+    fn with_pixels<T>(&self, read: impl FnOnce(Pixels<'_>) -> Result<T, EngineError>) -> Result<T, Failure> {
+        match self {
+            Self::Host(frame) => {
+                let mapped = frame.as_video_frame_ref();
+                let view = frame::view(&mapped).map_err(|error| Failure::Frame(error.to_string()))?;
+                read(Pixels::Host(&view)).map_err(Failure::Engine)
+            }
+            Self::Device(_, frame) => read(Pixels::Device(frame)).map_err(Failure::Engine),
+        }
+    }
 }
 
 impl Passing {
@@ -465,10 +516,11 @@ impl<A: Analysis> Runner<A> {
         let work = if late || !due || buffer.flags().contains(gst::BufferFlags::GAP) {
             Work::Repeat(buffer)
         } else {
-            match gst_video::VideoFrame::from_buffer_readable(buffer, info) {
+            match Held::new(buffer, info, streaming.analysis.takes_device_frames()) {
                 Ok(frame) => {
                     let begin = Instant::now();
-                    let submitted = with_view(&frame, |view| streaming.analysis.submit(streaming.slot, view, settings));
+                    let submitted =
+                        frame.with_pixels(|pixels| streaming.analysis.submit(streaming.slot, pixels, settings));
                     match submitted {
                         Ok(()) => {
                             let slot = streaming.slot;
@@ -478,10 +530,7 @@ impl<A: Analysis> Runner<A> {
                         Err(failure) => Work::Fail(frame.into_buffer(), failure),
                     }
                 }
-                Err(buffer) => {
-                    let failure = Failure::Frame("the buffer does not hold a frame of its caps".to_owned());
-                    Work::Fail(buffer, failure)
-                }
+                Err((buffer, failure)) => Work::Fail(buffer, failure),
             }
         };
         streaming.under_way.push_back(Passing { work, time, number });
@@ -553,9 +602,9 @@ impl<A: Analysis> Runner<A> {
             Work::Fail(buffer, failure) => return Some((buffer, Err(failure))),
             Work::Lost(buffer) => return Some((buffer, Ok(None))),
         };
-        let found = with_view(&frame, |view| {
+        let found = frame.with_pixels(|pixels| {
             let frame = Frame {
-                view,
+                pixels,
                 buffer: frame.buffer(),
                 time,
                 number,
@@ -690,12 +739,6 @@ fn without_fallback(error: &EngineError) -> String {
     }
 }
 
-/// Has the pixels of a frame read.
-fn with_view<T>(
-    frame: &gst_video::VideoFrame<Readable>,
-    read: impl FnOnce(&FrameView<'_>) -> Result<T, EngineError>,
-) -> Result<T, Failure> {
-    let mapped = frame.as_video_frame_ref();
-    let view = frame::view(&mapped).map_err(|error| Failure::Frame(error.to_string()))?;
-    read(&view).map_err(Failure::Engine)
-}
+#[cfg(test)]
+#[path = "runner_tests.rs"]
+mod tests;

@@ -9,7 +9,7 @@ use crate::analyser::{Analysis, Engine, Found, Frame, Pending, normalised, recta
 use crate::meta::{landmark::Landmarks, roi::Region};
 use gst::glib;
 use nunchi_inference::engine::{EngineError, Interrupt};
-use nunchi_inference::frame::FrameView;
+use nunchi_inference::frame::Pixels;
 use nunchi_inference::ssd::{Detection, Labels, Limits};
 
 /// The network, and what is remembered of the objects.
@@ -117,9 +117,13 @@ impl Analysis for SsdAnalysis {
         Some(self.patience)
     }
 
-    fn submit(&mut self, slot: usize, view: &FrameView<'_>, settings: &Settings) -> Result<(), EngineError> {
+    fn takes_device_frames(&self) -> bool {
+        self.member.takes_device_frames()
+    }
+
+    fn submit(&mut self, slot: usize, frame: Pixels<'_>, settings: &Settings) -> Result<(), EngineError> {
         let limits = settings.limits(&self.own_limits, &self.classes);
-        self.member.submit(slot, view, limits)
+        self.member.submit(slot, frame, limits)
     }
 
     fn is_complete(&mut self, slot: usize) -> bool {

@@ -5,7 +5,7 @@
 //! that has stopped, are read when the first of them has waited for `batch-timeout`; a [`Watch`] sees to that.
 
 use nunchi_inference::engine::{EngineError, EngineKind, EngineOptions, ModelSource};
-use nunchi_inference::frame::FrameView;
+use nunchi_inference::frame::Pixels;
 use nunchi_inference::ssd::{Detection, Detector, Labels, Limits, Pictures, Setup};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
@@ -67,12 +67,14 @@ struct State {
     since: Option<Instant>,
     read: BTreeMap<Ticket, Found>,
     last: Ticket,
+    /// Boxes that are no numbers were told of.
+    warned: bool,
     /// What is worth a warning.
     news: Option<String>,
 }
 
 /// What is in the frames, which were filled in.
-fn read(detector: &mut Detector, batch: &[Waiting]) -> Result<Vec<Vec<Detection>>, EngineError> {
+fn read(detector: &mut Detector, batch: &[Waiting]) -> Result<Vec<Found>, EngineError> {
     let frames: Vec<_> = batch.iter().map(|frame| (frame.size, &frame.limits)).collect();
     let found = detector.submit(0).and_then(|()| detector.finish_each(0, &frames));
     if found.is_err() {
@@ -100,8 +102,17 @@ impl State {
             Ok(detector) => detector,
             Err(error) => return all(error),
         };
-        match read(detector, batch) {
-            Ok(found) => found.into_iter().map(Ok).collect(),
+        let dropped = detector.dropped();
+        let found = read(detector, batch);
+        let dropped = detector.dropped() - dropped;
+        if dropped > 0 && !std::mem::replace(&mut self.warned, true) {
+            self.news = Some(format!(
+                "{dropped} boxes of the network were left out, because they or their scores are no numbers. Later ones are too, without \
+                 a word; see whether the model was converted well, or use precision=f32"
+            ));
+        }
+        match found {
+            Ok(found) => found,
             Err(error @ EngineError::OutOfMemory { .. }) if detector.batch() > 1 => match detector.pictures(0) {
                 Ok(pictures) => {
                     self.shrink(error, load);
@@ -142,7 +153,7 @@ impl State {
                 .try_for_each(|index| detector.put(0, index, pictures, begin + index))
                 .and_then(|()| read(detector, &batch[begin..begin + count]));
             match found {
-                Ok(found) => all.extend(found.into_iter().map(Ok)),
+                Ok(found) => all.extend(found),
                 Err(error @ EngineError::OutOfMemory { .. }) if detector.batch() > 1 => self.shrink(error, load),
                 Err(error) => all.extend((0..count).map(|_| Err(error.clone()))),
             }
@@ -181,6 +192,7 @@ impl Network {
                 since: None,
                 read: BTreeMap::new(),
                 last: Ticket(0),
+                warned: false,
                 news: None,
             }),
             changed: Condvar::new(),
@@ -288,19 +300,24 @@ impl Member {
         Ok(())
     }
 
+    /// Whether frames in memory of a GPU are read.
+    pub fn takes_device_frames(&self) -> bool {
+        self.with(Detector::takes_device_frames).unwrap_or(false)
+    }
+
     /// Puts a frame in the open batch. The last one has it read.
-    pub fn submit(&mut self, slot: usize, view: &FrameView<'_>, limits: Limits) -> Result<(), EngineError> {
+    pub fn submit(&mut self, slot: usize, frame: Pixels<'_>, limits: Limits) -> Result<(), EngineError> {
         limits.check()?;
         let mut state = lock(&self.network.state);
         let state = &mut *state;
         let detector = state.detector.as_mut().map_err(|error| error.clone())?;
-        detector.fill(0, state.open.len(), view)?;
+        detector.fill(0, state.open.len(), frame)?;
         let is_full = state.open.len() + 1 >= detector.batch();
         state.last.0 += 1;
         let ticket = state.last;
         state.open.push(Waiting {
             ticket,
-            size: (view.width(), view.height()),
+            size: frame.size(),
             limits,
             dropped: false,
         });

@@ -1,6 +1,6 @@
 use super::*;
 use nunchi_inference::engine::{DataType, Layout, Network as EngineNetwork, TensorInfo, TensorMut, TensorRef};
-use nunchi_inference::frame::{PixelFormat, Plane};
+use nunchi_inference::frame::{FrameView, PixelFormat, Plane};
 use std::path::Path;
 
 const NEVER: Duration = Duration::from_secs(3600);
@@ -27,7 +27,7 @@ fn submit(member: &mut Member, slot: usize) {
     let (matrix, range) = Default::default();
     let view = FrameView::new(PixelFormat::Gray8, 64, 32, &planes, matrix, range).unwrap();
     let limits = member.knowledge().unwrap().1;
-    member.submit(slot, &view, limits).unwrap();
+    member.submit(slot, Pixels::Host(&view), limits).unwrap();
 }
 
 fn joined(group: &str, batch: u32, timeout: Duration) -> Member {
@@ -150,6 +150,8 @@ struct Gpu {
 
 const SIDE: usize = 4;
 const CLASSES: usize = 80;
+/// Only the first shows something.
+const BOXES: usize = 2;
 
 impl Gpu {
     fn new(batch: usize, holds: usize) -> Self {
@@ -163,12 +165,12 @@ impl Gpu {
         Self {
             inputs: vec![tensor("image", vec![batch, 3, SIDE, SIDE], Layout::Nchw)],
             outputs: vec![
-                tensor("boxes", vec![batch, 1, 4], Layout::Plain),
-                tensor("scores", vec![batch, 1, CLASSES], Layout::Plain),
+                tensor("boxes", vec![batch, BOXES, 4], Layout::Plain),
+                tensor("scores", vec![batch, BOXES, CLASSES], Layout::Plain),
             ],
             levels: vec![0.0; batch * 3 * SIDE * SIDE],
-            boxes: [0.25, 0.25, 0.75, 0.75].repeat(batch),
-            scores: vec![0.0; batch * CLASSES],
+            boxes: [0.25, 0.25, 0.75, 0.75].repeat(batch * BOXES),
+            scores: vec![0.0; batch * BOXES * CLASSES],
             holds,
         }
     }
@@ -210,7 +212,11 @@ impl EngineNetwork for Gpu {
         }
         for picture in 0..batch {
             // Levels are -1..1.
-            self.scores[picture * CLASSES] = (self.levels[picture * 3 * SIDE * SIDE] + 1.0) / 2.0;
+            let level = (self.levels[picture * 3 * SIDE * SIDE] + 1.0) / 2.0;
+            // Bright pictures are as from a network that was converted badly: one box is no number, or both.
+            let scores = &mut self.scores[picture * BOXES * CLASSES..];
+            scores[0] = if level > 0.99 { f32::NAN } else { level };
+            scores[CLASSES] = if level > 0.98 { f32::NAN } else { 0.0 };
         }
         Ok(())
     }
@@ -247,7 +253,7 @@ fn scores(member: &mut Member, levels: &[u8]) -> Vec<Result<f32, EngineError>> {
             score_threshold: 0.1,
             ..member.knowledge().unwrap().1
         };
-        member.submit(slot, &view, limits).unwrap();
+        member.submit(slot, Pixels::Host(&view), limits).unwrap();
     }
     let found = (0..levels.len()).map(|slot| member.finish(slot));
     found.map(|found| found.map(|objects| objects[0].score)).collect()
@@ -318,4 +324,28 @@ fn a_network_that_cannot_be_loaded_again_is_an_error_until_the_cpu_takes_over() 
     assert!(member.knowledge().is_err() && member.depth() == 8);
     member.move_to_cpu().unwrap();
     assert!(scores(&mut member, &LEVELS).iter().all(Result::is_ok));
+}
+
+#[test]
+fn a_picture_that_cannot_be_read_fails_alone() {
+    let mut member = crowded(8);
+    let levels = [60, 255, 110, 130, 255, 190, 210, 230];
+    for (level, found) in levels.iter().zip(scores(&mut member, &levels)) {
+        match found {
+            Ok(_) => assert_ne!(*level, 255),
+            Err(error) => assert!(*level == 255 && error.to_string().contains("is a number"), "{error}"),
+        }
+    }
+    assert_eq!(member.news(), None);
+}
+
+#[test]
+fn boxes_that_are_no_numbers_are_told_of_once() {
+    let mut member = crowded(8);
+    let levels = [60, 231, 110, 130, 231, 190, 210, 230];
+    assert!(scores(&mut member, &levels).iter().all(Result::is_ok));
+    let news = member.news().unwrap();
+    assert!(news.starts_with("2 boxes") && news.contains("no numbers"), "{news}");
+    assert!(scores(&mut member, &levels).iter().all(Result::is_ok));
+    assert_eq!(member.news(), None);
 }

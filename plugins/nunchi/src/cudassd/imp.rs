@@ -111,7 +111,7 @@ impl ElementImpl for CudaSsd {
     }
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
-        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(analyser::pad_templates);
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(analyser::pad_templates_with_cuda);
         &TEMPLATES
     }
 

@@ -95,7 +95,7 @@ impl Analysis for FaceAnalysis {
         end(ended, events);
         let mut faces = Vec::new();
         for track in self.tracker.visible_mut() {
-            let reading = read(&mut self.net, frame.view, track, with_emotions, settings)?;
+            let reading = read(&mut self.net, frame.view()?, track, with_emotions, settings)?;
             let told = with_track(track.id, track.state.update(&reading, time, &rules));
             let index = describe(track, self.net.emotion_model(), size).map(|face| {
                 faces.push(face);
@@ -145,14 +145,14 @@ impl FaceFinder for InFrame<'_> {
     fn detect(&mut self) -> Result<Vec<Detection>, EngineError> {
         let (score, iou) = (self.score_threshold, self.iou_threshold);
         if !self.attached {
-            return self.net.detect(self.frame.view, score, iou);
+            return self.net.detect(self.frame.view()?, score, iou);
         }
         let tensors = meta::hailo::tensors(self.frame.buffer)?;
         let outputs: Vec<_> = tensors.iter().map(|tensor| (tensor.info(), tensor.values())).collect();
         face::detections(&outputs, self.frame.size(), score, iou)
     }
     fn mesh(&mut self, roi: &Roi) -> Result<Mesh, EngineError> {
-        self.net.mesh(self.frame.view, roi)
+        self.net.mesh(self.frame.view()?, roi)
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
     tracker::{Track, Tracker},
 };
 use crate::{
-    analyser::{Analysis, Engine, Found, Frame, Pending, normalised, rectangle, with_track},
+    analyser::{Analysis, Engine, Found, Frame, Pending, normalised, on_host, rectangle, with_track},
     meta::{
         self,
         hailo::Tensor,
@@ -17,7 +17,7 @@ use crate::{
 };
 use nunchi_inference::{
     engine::{DataType, EngineError, EngineKind, Interrupt, Layout, TensorInfo},
-    frame::FrameView,
+    frame::Pixels,
     pose::{Decoder, Family, Limits, Pose, PoseNet},
 };
 
@@ -94,7 +94,8 @@ impl Analysis for PoseAnalysis {
         net.set_slots(wanted)
     }
 
-    fn submit(&mut self, slot: usize, view: &FrameView<'_>, _settings: &Settings) -> Result<(), EngineError> {
+    fn submit(&mut self, slot: usize, frame: Pixels<'_>, _settings: &Settings) -> Result<(), EngineError> {
+        let view = on_host(&frame)?;
         self.net.as_mut().map_or(Ok(()), |net| net.submit(slot, view))
     }
 

@@ -1,5 +1,6 @@
 use super::input::{self, Refused};
 use super::property::{Codec, Settings};
+use crate::cuda;
 use gst::{glib, prelude::*, subclass::prelude::*};
 use gst_video::{prelude::*, subclass::prelude::*};
 use nunchi_nvenc::{Config, Encoder, Error, Packet};
@@ -250,7 +251,7 @@ impl ElementImpl for NvEnc {
                     )
                     .build()
             };
-            let mut sink = raw(Some(input::CUDA));
+            let mut sink = raw(Some(cuda::FEATURE));
             sink.merge(raw(None));
             let mut src = gst::Caps::new_empty();
             for codec in [Codec::H264, Codec::H265, Codec::Av1] {
@@ -304,13 +305,13 @@ impl VideoEncoderImpl for NvEnc {
         let ended = self.stream().take();
         drop(ended);
         let info = state.info();
-        let cuda = state.caps().is_some_and(input::is_cuda);
+        let on_gpu = state.caps().is_some_and(cuda::has_feature);
         let format = input::format(info.format())
             .ok_or_else(|| gst::loggable_error!(CAT, "{:?} is not encoded", info.format()))?;
         let settings = *self.settings();
         let config = settings.config(format, info);
         // On which GPU frames in CUDA memory are shows with the first one.
-        let encoder = if cuda {
+        let encoder = if on_gpu {
             Ok(None)
         } else {
             Encoder::open(&config).map(Some)
@@ -325,7 +326,7 @@ impl VideoEncoderImpl for NvEnc {
             info: info.clone(),
             rate: config.rate,
             config,
-            cuda,
+            cuda: on_gpu,
             encoder,
             keeper: None,
         });
@@ -381,7 +382,7 @@ impl VideoEncoderImpl for NvEnc {
     fn propose_allocation(&self, query: &mut gst::query::Allocation) -> Result<(), gst::LoggableError> {
         query.add_allocation_meta::<gst_video::VideoMeta>(None);
         // The pool of the base class has system memory.
-        if query.get().0.is_some_and(input::is_cuda) {
+        if query.get().0.is_some_and(cuda::has_feature) {
             return Ok(());
         }
         self.parent_propose_allocation(query)

@@ -41,7 +41,7 @@ impl Kit {
         init();
         // SAFETY: the library under test.
         let library = unsafe { Library::open(Some(folder.join("libnvdsgst_meta.so")), RTLD_NOW | RTLD_LOCAL) }
-            .unwrap_or_else(|e| panic!("{e}: tools/fetch-deepstream.sh fetches it"));
+            .unwrap_or_else(|e| panic!("{e}: tools/fetch-nvidia.sh fetches it"));
         Self {
             library,
             bridge: Bridge::open_in(folder).unwrap(),

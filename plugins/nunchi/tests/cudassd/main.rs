@@ -1,6 +1,9 @@
 mod batch;
 #[path = "../common/mod.rs"]
 mod common;
+mod cuda;
+#[path = "../common/cuda_memory.rs"]
+mod cuda_memory;
 mod faults;
 mod group;
 mod reading;

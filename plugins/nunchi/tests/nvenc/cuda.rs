@@ -1,92 +1,8 @@
 //! Frames in CUDA memory, which stays where it is.
 
 use super::*;
+use crate::cuda_memory;
 use crate::double::{Memory, objects};
-use gst::glib;
-use gst::subclass::prelude::*;
-
-mod imp {
-    use super::*;
-    use std::ffi::c_void;
-
-    /// A memory that is an address on the GPU, as GStreamer's CUDA library has it.
-    #[repr(C)]
-    struct CudaMemory {
-        memory: gst::ffi::GstMemory,
-        pointer: u64,
-    }
-
-    unsafe extern "C" fn map(memory: *mut gst::ffi::GstMemory, _: usize, flags: gst::ffi::GstMapFlags) -> *mut c_void {
-        // SAFETY: all memories of this allocator are of this form.
-        let pointer = unsafe { (*memory.cast::<CudaMemory>()).pointer };
-        if flags & (gst::ffi::GST_MAP_FLAG_LAST << 1) == 0 {
-            // The tests have no copy in system memory.
-            return std::ptr::null_mut();
-        }
-        std::ptr::with_exposed_provenance_mut(pointer as usize)
-    }
-
-    unsafe extern "C" fn unmap(_: *mut gst::ffi::GstMemory) {}
-
-    #[derive(Default)]
-    pub struct Allocator;
-
-    #[glib::object_subclass]
-    impl ObjectSubclass for Allocator {
-        const NAME: &'static str = "NunchiTestCudaAllocator";
-        type Type = super::Allocator;
-        type ParentType = gst::Allocator;
-    }
-
-    impl ObjectImpl for Allocator {
-        fn constructed(&self) {
-            self.parent_constructed();
-            let allocator: *mut gst::ffi::GstAllocator = self.obj().upcast_ref::<gst::Allocator>().as_ptr();
-            // SAFETY: our own object, which nobody else has yet.
-            unsafe {
-                (*allocator).mem_type = c"CUDAMemory".as_ptr();
-                (*allocator).mem_map = Some(map);
-                (*allocator).mem_unmap = Some(unmap);
-            }
-        }
-    }
-
-    impl GstObjectImpl for Allocator {}
-
-    // SAFETY: memories are made and freed as the same structure.
-    unsafe impl AllocatorImpl for Allocator {
-        unsafe fn free(&self, memory: *mut gst::ffi::GstMemory) {
-            // SAFETY: made below.
-            drop(unsafe { Box::from_raw(memory.cast::<CudaMemory>()) });
-        }
-    }
-
-    impl Allocator {
-        pub fn wrap(&self, pointer: u64, size: usize) -> gst::Memory {
-            // SAFETY: numbers and pointers, which are initialised next.
-            let memory = unsafe { std::mem::zeroed() };
-            let memory = Box::into_raw(Box::new(CudaMemory { memory, pointer }));
-            // SAFETY: a structure that begins with a memory, owned by the result.
-            unsafe {
-                gst::ffi::gst_memory_init(
-                    memory.cast(),
-                    0,
-                    self.obj().upcast_ref::<gst::Allocator>().as_ptr(),
-                    std::ptr::null_mut(),
-                    size,
-                    0,
-                    0,
-                    size,
-                );
-                glib::translate::from_glib_full(memory.cast::<gst::ffi::GstMemory>())
-            }
-        }
-    }
-}
-
-glib::wrapper! {
-    pub struct Allocator(ObjectSubclass<imp::Allocator>) @extends gst::Allocator, gst::Object;
-}
 
 /// A stream with caps of CUDA memory.
 fn stream(format: VideoFormat, properties: &[(&str, &str)]) -> Stream {
@@ -112,12 +28,11 @@ fn upload(number: u64) -> Memory {
 }
 
 fn wrap(memory: &Memory, number: u64) -> gst::Buffer {
-    let allocator: Allocator = glib::Object::new();
     let size = memory.pitch * HEIGHT as usize * 3 / 2;
     let mut buffer = gst::Buffer::new();
     {
         let buffer = buffer.get_mut().unwrap();
-        buffer.append_memory(allocator.imp().wrap(memory.pointer, size));
+        buffer.append_memory(cuda_memory::wrap(memory.pointer, size));
         buffer.set_pts(gst::ClockTime::from_mseconds(40 * number));
         let flags = gst_video::VideoFrameFlags::empty();
         let chroma = memory.pitch * HEIGHT as usize;

@@ -3,6 +3,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod cuda;
+#[path = "../common/cuda_memory.rs"]
+mod cuda_memory;
 #[path = "../../../nvenc/tests/common/double.rs"]
 mod double;
 mod faults;

@@ -34,6 +34,12 @@ pub struct Behaviour {
     pub live_bitrate: bool,
     /// How long a frame takes.
     pub latency: Duration,
+    /// What NVRTC compiles for.
+    pub architecture: String,
+    /// Bytes that the GPU has.
+    pub memory: usize,
+    /// The launch of a kernel, counted from 0 in the process, with which the GPU is gone.
+    pub lost_launch: Option<u64>,
     /// Frame of a session, counted from 0, and what becomes of it.
     pub faults: Vec<(u64, Fault)>,
 }
@@ -51,6 +57,9 @@ impl Default for Behaviour {
             ten_bit: true,
             live_bitrate: true,
             latency: Duration::ZERO,
+            architecture: "sm_90".to_owned(),
+            memory: usize::MAX,
+            lost_launch: None,
             faults: Vec::new(),
         }
     }
@@ -71,6 +80,10 @@ impl Behaviour {
     pub fn with(mut self, text: &str) -> Option<Self> {
         for word in text.split(',').map(str::trim).filter(|word| !word.is_empty()) {
             if let Some((name, frame)) = word.split_once('@') {
+                if name == "launch" {
+                    self.lost_launch = Some(frame.parse().ok()?);
+                    continue;
+                }
                 let fault = match name {
                     "memory" => Fault::Memory,
                     "error" => Fault::Error,
@@ -92,6 +105,8 @@ impl Behaviour {
                 "ten-bit" => self.ten_bit = switch(value)?,
                 "live-bitrate" => self.live_bitrate = switch(value)?,
                 "latency" => self.latency = value.parse().ok().map(Duration::from_millis)?,
+                "architecture" => self.architecture = value.to_owned(),
+                "gpu-memory" => self.memory = value.parse().ok()?,
                 _ => return None,
             }
         }
@@ -134,11 +149,12 @@ mod tests {
     fn words_are_understood() {
         let all = Behaviour::default()
             .with(
-                "version=11.1, devices=0,encoder=off,codecs=h264+av1,sessions=2,size=640x480,latency=20,lost@3,error@5",
+                "version=11.1, devices=0,encoder=off,codecs=h264+av1,sessions=2,size=640x480,latency=20,lost@3,error@5,launch@7,gpu-memory=9",
             )
             .unwrap();
         assert_eq!((all.version, all.devices, all.encoder), ((11, 1), 0, false));
         assert_eq!(all.codecs, [Codec::H264, Codec::Av1]);
+        assert_eq!((all.lost_launch, all.memory), (Some(7), 9));
         assert_eq!((all.sessions, all.size), (2, (640, 480)));
         assert_eq!(all.latency, Duration::from_millis(20));
         assert_eq!(
@@ -152,6 +168,8 @@ mod tests {
         for text in [
             "lose@3",
             "lost@x",
+            "launch@x",
+            "gpu-memory=all",
             "latency",
             "latency=fast",
             "version=12",

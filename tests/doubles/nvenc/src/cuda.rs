@@ -9,26 +9,28 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use crate::behaviour::Behaviour;
-use crate::objects;
+use crate::{compute, objects};
 
-type Status = c_uint;
+pub type Status = c_uint;
 const SUCCESS: Status = 0;
-const INVALID_VALUE: Status = 1;
-const OUT_OF_MEMORY: Status = 2;
+pub const INVALID_VALUE: Status = 1;
+pub const OUT_OF_MEMORY: Status = 2;
 const NOT_INITIALIZED: Status = 3;
 const NO_DEVICE: Status = 100;
 const INVALID_DEVICE: Status = 101;
 const INVALID_CONTEXT: Status = 201;
-const LAUNCH_FAILED: Status = 719;
+pub const NOT_FOUND: Status = 500;
+pub const LAUNCH_FAILED: Status = 719;
 const UNKNOWN: Status = 999;
 
-const NAMES: [(Status, &std::ffi::CStr); 8] = [
+const NAMES: [(Status, &std::ffi::CStr); 9] = [
     (INVALID_VALUE, c"CUDA_ERROR_INVALID_VALUE"),
     (OUT_OF_MEMORY, c"CUDA_ERROR_OUT_OF_MEMORY"),
     (NOT_INITIALIZED, c"CUDA_ERROR_NOT_INITIALIZED"),
     (NO_DEVICE, c"CUDA_ERROR_NO_DEVICE"),
     (INVALID_DEVICE, c"CUDA_ERROR_INVALID_DEVICE"),
     (INVALID_CONTEXT, c"CUDA_ERROR_INVALID_CONTEXT"),
+    (NOT_FOUND, c"CUDA_ERROR_NOT_FOUND"),
     (LAUNCH_FAILED, c"CUDA_ERROR_LAUNCH_FAILED"),
     (UNKNOWN, c"CUDA_ERROR_UNKNOWN"),
 ];
@@ -87,6 +89,13 @@ pub fn is_memory(address: usize, bytes: usize, context: usize) -> bool {
         .is_some_and(|(base, memory)| memory.context == context && address + bytes <= base + memory.size)
 }
 
+/// Whether so many bytes are there.
+pub fn check_range(address: usize, bytes: usize) -> Result<(), Status> {
+    let table = table();
+    let there = range(&table, address).is_some_and(|(base, memory)| address + bytes <= base + memory.size);
+    if there { Ok(()) } else { Err(INVALID_VALUE) }
+}
+
 fn answer(body: impl FnOnce() -> Result<(), Status>) -> Status {
     if !INITIALISED.load(Ordering::SeqCst) {
         return NOT_INITIALIZED;
@@ -99,7 +108,7 @@ fn answer(body: impl FnOnce() -> Result<(), Status>) -> Status {
 }
 
 /// As [`answer`], for what needs a device that works and a current context.
-fn on_device(body: impl FnOnce(usize) -> Result<(), Status>) -> Status {
+pub fn on_device(body: impl FnOnce(usize) -> Result<(), Status>) -> Status {
     answer(|| {
         let context = current().ok_or(INVALID_CONTEXT)?;
         body(context)?;
@@ -109,7 +118,7 @@ fn on_device(body: impl FnOnce(usize) -> Result<(), Status>) -> Status {
 
 /// # Safety
 /// `to` is null or can be written.
-unsafe fn put<T>(to: *mut T, value: T) -> Result<(), Status> {
+pub unsafe fn put<T>(to: *mut T, value: T) -> Result<(), Status> {
     if to.is_null() {
         return Err(INVALID_VALUE);
     }
@@ -219,7 +228,26 @@ pub unsafe extern "C" fn cuCtxGetDevice(device: *mut c_int) -> Status {
 
 #[unsafe(no_mangle)]
 pub extern "C" fn cuCtxSynchronize() -> Status {
-    on_device(|_| Ok(()))
+    on_device(compute::finish)
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuDeviceGetAttribute(value: *mut c_int, attribute: c_int, device: c_int) -> Status {
+    const MAJOR: c_int = 75;
+    const MINOR: c_int = 76;
+    answer(|| {
+        check_device(device)?;
+        let name = Behaviour::of_environment().architecture;
+        let number: c_int = name.trim_start_matches("sm_").parse().map_err(|_| UNKNOWN)?;
+        // SAFETY: the caller's pointer.
+        unsafe {
+            match attribute {
+                MAJOR => put(value, number / 10),
+                MINOR => put(value, number % 10),
+                _ => Err(INVALID_VALUE),
+            }
+        }
+    })
 }
 
 #[unsafe(no_mangle)]
@@ -239,29 +267,54 @@ pub unsafe extern "C" fn cuMemAllocPitch_v2(
         }
         let stride = row.next_multiple_of(PITCH);
         let size = stride.checked_mul(rows).ok_or(OUT_OF_MEMORY)?;
-        let layout = Layout::from_size_align(size, PITCH).map_err(|_| OUT_OF_MEMORY)?;
-        // SAFETY: the size is not 0.
-        let memory = unsafe { alloc_zeroed(layout) };
-        if memory.is_null() {
-            return Err(OUT_OF_MEMORY);
-        }
-        let mut table = table();
-        table.last_id += 1;
-        let id = table.last_id;
-        let entry = Memory { size, context, id };
-        table.memory.insert(memory.expose_provenance(), entry);
-        objects::handle();
+        let memory = allocate(context, size)?;
         // SAFETY: the caller's pointers.
         unsafe {
             put(pitch, stride)?;
-            put(pointer, memory.addr() as u64)
+            put(pointer, memory)
         }
     })
 }
 
 #[unsafe(no_mangle)]
+pub unsafe extern "C" fn cuMemAlloc_v2(pointer: *mut u64, size: usize) -> Status {
+    on_device(|context| {
+        if objects::lost() {
+            return Err(LAUNCH_FAILED);
+        }
+        if size == 0 {
+            return Err(INVALID_VALUE);
+        }
+        let memory = allocate(context, size)?;
+        // SAFETY: the caller's pointer.
+        unsafe { put(pointer, memory) }
+    })
+}
+
+fn allocate(context: usize, size: usize) -> Result<u64, Status> {
+    let layout = Layout::from_size_align(size, PITCH).map_err(|_| OUT_OF_MEMORY)?;
+    let mut table = table();
+    let used: usize = table.memory.values().map(|memory| memory.size).sum();
+    if used.saturating_add(size) > Behaviour::of_environment().memory {
+        return Err(OUT_OF_MEMORY);
+    }
+    // SAFETY: the size is not 0.
+    let memory = unsafe { alloc_zeroed(layout) };
+    if memory.is_null() {
+        return Err(OUT_OF_MEMORY);
+    }
+    table.last_id += 1;
+    let id = table.last_id;
+    let entry = Memory { size, context, id };
+    table.memory.insert(memory.expose_provenance(), entry);
+    objects::handle();
+    Ok(memory.addr() as u64)
+}
+
+#[unsafe(no_mangle)]
 pub extern "C" fn cuMemFree_v2(pointer: u64) -> Status {
-    on_device(|_| {
+    on_device(|context| {
+        compute::finish(context)?;
         let base = pointer as usize;
         let memory = table().memory.remove(&base).ok_or(INVALID_VALUE)?;
         objects::gone();

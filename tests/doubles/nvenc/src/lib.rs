@@ -1,4 +1,4 @@
-//! Stands in for `libnvidia-encode.so.1` and `libcuda.so.1` in tests. See `README.md`.
+//! Stands in for `libnvidia-encode.so.1`, `libcuda.so.1` and `libnvrtc.so` in tests. See `README.md`.
 //!
 //! Every function checks what it is given and answers with the status of the real library; nothing here can bring the
 //! process down, so that what goes wrong in a test is the caller's doing.
@@ -7,8 +7,10 @@
 #![allow(non_snake_case, reason = "the names are NVIDIA's")]
 
 mod behaviour;
+mod compute;
 mod cuda;
 mod nvenc;
+mod nvrtc;
 mod objects;
 mod session;
 mod software;

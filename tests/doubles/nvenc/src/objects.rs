@@ -12,6 +12,11 @@ static LOST: AtomicBool = AtomicBool::new(false);
 /// A number that stands for an object and is never used again.
 pub fn handle() -> usize {
     LIVE.fetch_add(1, Ordering::SeqCst);
+    number()
+}
+
+/// A number that is never given again.
+pub fn number() -> usize {
     LAST.fetch_add(16, Ordering::SeqCst) + 16
 }
 

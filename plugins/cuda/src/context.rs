@@ -1,28 +1,21 @@
-//! The few calls of CUDA's driver interface that are needed: a context, memory, copies.
+//! A GPU: its context, memory there, copies.
 
-use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
+use std::ffi::{CStr, c_int, c_uint, c_void};
 use std::ptr;
 use std::sync::Arc;
 
 use crate::Error;
-use crate::library::Driver;
+use crate::driver::{Device, Driver, Functions, SUCCESS};
 
-pub type Result = c_uint;
 pub type DevicePtr = u64;
-type Device = c_int;
 /// `CUcontext`.
 pub type RawContext = *mut c_void;
 
-const SUCCESS: Result = 0;
-const OUT_OF_MEMORY: Result = 2;
-/// After these no call succeeds any more: device unavailable (46), no device (100), ECC (214), illegal access (700),
-/// time-out (702), destroyed context (709), traps and failures of a kernel (710, 714 to 719), unknown (999). See
-/// `CUresult` in NVIDIA's documentation of the driver API.
-const LOST: [Result; 13] = [46, 100, 214, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719];
-const UNKNOWN: Result = 999;
-
 const ATTRIBUTE_CONTEXT: c_int = 1;
 const ATTRIBUTE_BUFFER_ID: c_int = 7;
+/// Of a device: its compute capability.
+const ATTRIBUTE_MAJOR: c_int = 75;
+const ATTRIBUTE_MINOR: c_int = 76;
 
 const MEMORY_HOST: c_uint = 1;
 const MEMORY_DEVICE: c_uint = 2;
@@ -48,112 +41,6 @@ pub struct Copy2d {
     height: usize,
 }
 
-macro_rules! functions {
-    ($($name:ident: fn($($argument:ty),*),)*) => {
-        /// Addresses in `libcuda.so.1`.
-        #[allow(non_snake_case, reason = "CUDA's names")]
-        pub struct Functions {
-            $($name: unsafe extern "C" fn($($argument),*) -> Result,)*
-        }
-
-        impl Functions {
-            /// # Safety
-            /// `symbol` gives the functions of CUDA with these names.
-            pub unsafe fn load<E>(symbol: impl Fn(&'static CStr) -> std::result::Result<*const c_void, E>) -> std::result::Result<Self, E> {
-                Ok(Self {
-                    $($name: {
-                        const NAME: &CStr = match CStr::from_bytes_with_nul(concat!(stringify!($name), "\0").as_bytes()) {
-                            Ok(name) => name,
-                            Err(_) => panic!("a name holds no zero"),
-                        };
-                        // SAFETY: the function of that name has this signature.
-                        unsafe { std::mem::transmute::<*const c_void, unsafe extern "C" fn($($argument),*) -> Result>(symbol(NAME)?) }
-                    },)*
-                })
-            }
-        }
-    };
-}
-
-functions! {
-    cuInit: fn(c_uint),
-    cuDeviceGetCount: fn(*mut c_int),
-    cuDeviceGet: fn(*mut Device, c_int),
-    cuDeviceGetName: fn(*mut c_char, c_int, Device),
-    cuDevicePrimaryCtxRetain: fn(*mut RawContext, Device),
-    cuDevicePrimaryCtxRelease_v2: fn(Device),
-    cuCtxPushCurrent_v2: fn(RawContext),
-    cuCtxPopCurrent_v2: fn(*mut RawContext),
-    cuCtxGetDevice: fn(*mut Device),
-    cuCtxSynchronize: fn(),
-    cuMemAllocPitch_v2: fn(*mut DevicePtr, *mut usize, usize, usize, c_uint),
-    cuMemFree_v2: fn(DevicePtr),
-    cuMemcpy2D_v2: fn(*const Copy2d),
-    cuMemGetAddressRange_v2: fn(*mut DevicePtr, *mut usize, DevicePtr),
-    cuPointerGetAttribute: fn(*mut c_void, c_int, DevicePtr),
-    cuGetErrorName: fn(Result, *mut *const c_char),
-}
-
-impl Functions {
-    /// `CUDA_ERROR_NO_DEVICE` and the like.
-    pub fn name(&self, result: Result) -> String {
-        let mut name = ptr::null();
-        // SAFETY: a valid pointer; the text that it gives is static.
-        unsafe {
-            if (self.cuGetErrorName)(result, &mut name) == SUCCESS && !name.is_null() {
-                return CStr::from_ptr(name).to_string_lossy().into_owned();
-            }
-        }
-        format!("CUDA error {result}")
-    }
-
-    fn error(&self, call: &'static str, result: Result) -> Error {
-        match result {
-            OUT_OF_MEMORY => Error::Memory { during: call },
-            result if LOST.contains(&result) || result == UNKNOWN => Error::Lost {
-                call,
-                reason: self.name(result),
-            },
-            result => Error::Encode {
-                call,
-                reason: self.name(result),
-            },
-        }
-    }
-
-    fn check(&self, call: &'static str, result: Result) -> std::result::Result<(), Error> {
-        if result == SUCCESS {
-            Ok(())
-        } else {
-            Err(self.error(call, result))
-        }
-    }
-
-    /// Initialises CUDA and counts the GPUs.
-    pub fn count(&self) -> std::result::Result<u32, Error> {
-        let none = |result| Error::NoDevice {
-            reason: self.name(result),
-        };
-        // SAFETY: no arguments but flags, which are 0.
-        let result = unsafe { (self.cuInit)(0) };
-        if result != SUCCESS {
-            return Err(none(result));
-        }
-        let mut count = 0;
-        // SAFETY: a valid pointer.
-        let result = unsafe { (self.cuDeviceGetCount)(&mut count) };
-        if result != SUCCESS {
-            return Err(none(result));
-        }
-        match u32::try_from(count) {
-            Ok(count) if count > 0 => Ok(count),
-            _ => Err(Error::NoDevice {
-                reason: "CUDA counts none".into(),
-            }),
-        }
-    }
-}
-
 /// A context of CUDA: the device's own, which is shared with all that use it in this process, or that of somebody's memory.
 pub struct Context {
     driver: Arc<Driver>,
@@ -175,9 +62,9 @@ pub struct Current<'a>(&'a Context);
 
 impl Context {
     /// The primary context of a GPU.
-    pub fn of_device(driver: Arc<Driver>, index: u32) -> std::result::Result<Self, Error> {
-        let cuda = &driver.cuda;
-        let count = cuda.count()?;
+    pub fn of_device(driver: Arc<Driver>, index: u32) -> Result<Self, Error> {
+        let cuda = &driver.functions;
+        let count = driver.count()?;
         if index >= count {
             return Err(Error::DeviceIndex { device: index, count });
         }
@@ -202,9 +89,9 @@ impl Context {
     }
 
     /// The context in which memory was allocated. Its owner keeps it for as long as the memory.
-    pub fn of_pointer(driver: Arc<Driver>, pointer: DevicePtr) -> std::result::Result<Self, Error> {
-        driver.cuda.count()?;
-        let raw = owner(&driver.cuda, pointer)?;
+    pub fn of_pointer(driver: Arc<Driver>, pointer: DevicePtr) -> Result<Self, Error> {
+        driver.count()?;
+        let raw = owner(&driver.functions, pointer)?;
         let mut context = Self {
             driver,
             raw,
@@ -224,19 +111,30 @@ impl Context {
         Ok(context)
     }
 
-    fn cuda(&self) -> &Functions {
-        &self.driver.cuda
+    pub(crate) fn cuda(&self) -> &Functions {
+        &self.driver.functions
     }
 
-    pub fn driver(&self) -> &Arc<Driver> {
-        &self.driver
+    /// As in `sm_90`, the name of its machine code.
+    ///
+    /// # Errors
+    /// The device does not answer.
+    pub fn architecture(&self) -> Result<String, Error> {
+        let cuda = self.cuda();
+        let ask = |attribute| {
+            let mut value = 0;
+            // SAFETY: a valid pointer.
+            let status = unsafe { (cuda.cuDeviceGetAttribute)(&mut value, attribute, self.device) };
+            cuda.check("cuDeviceGetAttribute", status).map(|()| value)
+        };
+        Ok(format!("sm_{}{}", ask(ATTRIBUTE_MAJOR)?, ask(ATTRIBUTE_MINOR)?))
     }
 
     pub fn raw(&self) -> RawContext {
         self.raw
     }
 
-    pub fn enter(&self) -> std::result::Result<Current<'_>, Error> {
+    pub fn enter(&self) -> Result<Current<'_>, Error> {
         // SAFETY: a live context: retained, or that of memory which its user keeps.
         let result = unsafe { (self.cuda().cuCtxPushCurrent_v2)(self.raw) };
         self.cuda().check("cuCtxPushCurrent", result)?;
@@ -255,19 +153,23 @@ impl Drop for Context {
 
 /// What can be done while the context is current.
 impl Current<'_> {
-    fn cuda(&self) -> &Functions {
+    pub(crate) fn cuda(&self) -> &Functions {
         self.0.cuda()
     }
 
+    pub fn context(&self) -> &Context {
+        self.0
+    }
+
     /// Waits until the work that was given to the context is done, and tells whether the device still answers.
-    pub fn synchronize(&self) -> std::result::Result<(), Error> {
+    pub fn synchronize(&self) -> Result<(), Error> {
         // SAFETY: a context is current.
         let result = unsafe { (self.cuda().cuCtxSynchronize)() };
         self.cuda().check("cuCtxSynchronize", result)
     }
 
     /// Memory of `rows` rows of at least `row` bytes, and the bytes from one row to the next.
-    pub fn allocate(&self, row: usize, rows: usize) -> std::result::Result<(DevicePtr, usize), Error> {
+    pub fn allocate(&self, row: usize, rows: usize) -> Result<(DevicePtr, usize), Error> {
         let (mut pointer, mut pitch) = (0, 0);
         // SAFETY: valid pointers.
         let result = unsafe { (self.cuda().cuMemAllocPitch_v2)(&mut pointer, &mut pitch, row, rows, 16) };
@@ -282,14 +184,14 @@ impl Current<'_> {
 
     /// # Safety
     /// The rows may be read and written as the copy says.
-    pub unsafe fn copy(&self, copy: &Copy2d) -> std::result::Result<(), Error> {
+    pub unsafe fn copy(&self, copy: &Copy2d) -> Result<(), Error> {
         // SAFETY: as the caller says.
         let result = unsafe { (self.cuda().cuMemcpy2D_v2)(copy) };
         self.cuda().check("cuMemcpy2D", result)
     }
 
     /// How many bytes may be read from `pointer` on.
-    pub fn bytes_from(&self, pointer: DevicePtr) -> std::result::Result<usize, Error> {
+    pub fn bytes_from(&self, pointer: DevicePtr) -> Result<usize, Error> {
         let (mut base, mut size) = (0, 0);
         // SAFETY: valid pointers.
         let result = unsafe { (self.cuda().cuMemGetAddressRange_v2)(&mut base, &mut size, pointer) };
@@ -298,7 +200,7 @@ impl Current<'_> {
     }
 
     /// A number that no other piece of memory in this process has or had: an address may come again, this does not.
-    pub fn buffer_id(&self, pointer: DevicePtr) -> std::result::Result<u64, Error> {
+    pub fn buffer_id(&self, pointer: DevicePtr) -> Result<u64, Error> {
         let mut id = 0u64;
         // SAFETY: this attribute is 64 bits.
         let result = unsafe { (self.cuda().cuPointerGetAttribute)((&raw mut id).cast(), ATTRIBUTE_BUFFER_ID, pointer) };
@@ -307,7 +209,7 @@ impl Current<'_> {
     }
 
     /// Whether the memory belongs to this context.
-    pub fn owns(&self, pointer: DevicePtr) -> std::result::Result<bool, Error> {
+    pub fn owns(&self, pointer: DevicePtr) -> Result<bool, Error> {
         Ok(owner(self.cuda(), pointer)? == self.0.raw)
     }
 }
@@ -330,13 +232,13 @@ fn name_of(cuda: &Functions, device: Device) -> String {
     }
 }
 
-fn owner(cuda: &Functions, pointer: DevicePtr) -> std::result::Result<RawContext, Error> {
+fn owner(cuda: &Functions, pointer: DevicePtr) -> Result<RawContext, Error> {
     let mut raw: RawContext = ptr::null_mut();
     // SAFETY: this attribute is a pointer; addresses that are not of CUDA are answered with an error.
     let result = unsafe { (cuda.cuPointerGetAttribute)((&raw mut raw).cast(), ATTRIBUTE_CONTEXT, pointer) };
     cuda.check("cuPointerGetAttribute", result)?;
     if raw.is_null() {
-        return Err(Error::Encode {
+        return Err(Error::Call {
             call: "cuPointerGetAttribute",
             reason: "the memory belongs to no context of CUDA".into(),
         });
