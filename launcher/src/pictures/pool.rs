@@ -353,7 +353,7 @@ impl Keeper {
         // Before it is sent: where that fails it is among what the worker ended with.
         worker.given.insert(self.last_id, (work, Instant::now()));
         for part in [&head[..], &picture] {
-            let sent = worker.child.write(part).await;
+            let sent = worker.child.write(part, self.settings.answer_timeout).await;
             sent.map_err(|error| format!("it takes no pictures: {error}"))?;
         }
         Ok(())

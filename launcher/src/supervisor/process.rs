@@ -5,6 +5,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -79,12 +80,11 @@ impl Child {
     /// Sends a message. A child that does not read cannot hold us up: a full socket is an error.
     pub async fn send(&mut self, message: &ipc::ToRunner) -> io::Result<()> {
         let bytes = ipc::encode(message).map_err(io::Error::other)?;
-        self.write(&bytes).await
+        self.write(&bytes, Duration::from_secs(1)).await
     }
 
-    /// Sends bytes, with the same bound.
-    pub async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let bound = std::time::Duration::from_secs(1);
+    /// Sends bytes, within the bound.
+    pub async fn write(&mut self, bytes: &[u8], bound: Duration) -> io::Result<()> {
         tokio::time::timeout(bound, self.ipc.write_all(bytes))
             .await
             .map_err(|_| io::ErrorKind::TimedOut)?

@@ -51,6 +51,12 @@ fn json(text: String) -> Response {
 }
 
 async fn image(State(pool): State<Pool>, request: Request) -> Response {
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > (MOST_BYTES + FORM) as u64) {
+        // Before any of it is waited for.
+        return too_large().into_response();
+    }
     let picture = match timeout(BODY_TIMEOUT, picture(request)).await {
         Ok(Ok(picture)) => picture,
         Ok(Err(problem)) => return problem.into_response(),
