@@ -163,6 +163,9 @@ pub struct ServeArgs {
     /// Address and port; several are listened on alike
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     pub listen: Vec<SocketAddr>,
+    /// Tokens that clients must send, and what each may do: lines of SCOPES TOKEN, readable by their owner only
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
     /// Also listen where other machines reach it, and ask nobody who they are
     #[arg(long)]
     pub insecure: bool,

@@ -5,13 +5,16 @@ use nunchi_inference::engine::{EngineKind, EngineOptions, Precision};
 use super::own_program;
 use crate::cli::{NetworkArgs, ServeArgs};
 use crate::exit::Exit;
+use crate::serve::auth::Tokens;
 use crate::serve::{self, PictureSettings, Settings};
 use crate::{output, pictures};
 
 pub fn run(args: &ServeArgs) -> Exit {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let result = own_program().and_then(|program| {
+        let tokens = args.token_file.as_deref().map(Tokens::read).transpose()?;
         serve::run(&Settings {
+            tokens: tokens.unwrap_or_default(),
             addresses: args.listen.clone(),
             insecure: args.insecure,
             connections: args.connections as usize,

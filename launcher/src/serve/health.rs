@@ -11,13 +11,17 @@ use axum::routing::get;
 use super::problem::Problem;
 use crate::pictures::{self, Pool};
 
-/// `/healthz`: the server answers. `/readyz`: what it serves is up. `/metrics`: Prometheus.
+/// `/healthz`: the server answers. `/readyz`: what it serves is up. For everybody.
 pub fn router(pool: Pool) -> Router {
     Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
         .with_state(pool)
+}
+
+/// `/metrics`, for Prometheus.
+pub fn metrics_router(pool: Pool) -> Router {
+    Router::new().route("/metrics", get(metrics)).with_state(pool)
 }
 
 async fn ready(State(pool): State<Pool>) -> Response {

@@ -1,5 +1,6 @@
 //! `nunchi serve`: what the launcher does for clients over HTTP.
 
+pub mod auth;
 mod health;
 mod listener;
 pub mod problem;
@@ -17,12 +18,15 @@ use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::pictures::{self, Pool};
 use crate::surfaces::image_analysis;
+use auth::{Scope, Tokens};
 use problem::Problem;
 
 /// What is served, and where.
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub addresses: Vec<SocketAddr>,
+    /// Who may do what.
+    pub tokens: Tokens,
     /// Whether anybody who can reach an address that is not of this machine alone may use it.
     pub insecure: bool,
     /// Most connections of each address.
@@ -78,13 +82,13 @@ pub fn run(settings: &Settings) -> Result<Exit, Failure> {
 /// Refuses what would let in more than the user has said.
 fn check(settings: &Settings) -> Result<(), Failure> {
     let open = settings.addresses.iter().find(|address| !address.ip().is_loopback());
-    match open.filter(|_| !settings.insecure) {
+    match open.filter(|_| !settings.insecure && !settings.tokens.are_there()) {
         None => Ok(()),
         Some(address) => Err(Failure::new(
             Exit::Config,
             format!("{address} can be reached from other machines, and nobody is asked who they are"),
         )
-        .hint("listen on 127.0.0.1 behind a proxy that asks, or add --insecure where the network is yours alone")),
+        .hint("give --token-file, listen on 127.0.0.1 behind a proxy that asks, or add --insecure where the network is yours alone")),
     }
 }
 
@@ -110,7 +114,7 @@ async fn serve(settings: &Settings) -> Result<Exit, Failure> {
     })?;
     let (pool, keeper) = Pool::start(settings.pictures.pool());
     let (stop, stopped) = watch::channel(false);
-    let router = router(pool);
+    let router = router(pool, &settings.tokens);
     let mut servers = Vec::new();
     for listener in listeners {
         if let Ok(address) = listener.local_addr() {
@@ -143,10 +147,16 @@ async fn serve(settings: &Settings) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-fn router(pool: Pool) -> Router {
+fn router(pool: Pool, tokens: &Tokens) -> Router {
+    let guarded = |router: Router, scope: Scope| {
+        let state = (tokens.clone(), scope);
+        router.route_layer(axum::middleware::from_fn_with_state(state, auth::check))
+    };
     Router::new()
         .merge(health::router(pool.clone()))
-        .merge(image_analysis::router(pool))
+        .merge(guarded(health::metrics_router(pool.clone()), Scope::Metrics))
+        .merge(image_analysis::health())
+        .merge(guarded(image_analysis::router(pool), Scope::Read))
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "no_such_path", "there is nothing at this path"))
         .method_not_allowed_fallback(async || {
             Problem::new(
@@ -164,6 +174,7 @@ mod tests {
     fn at(address: &str, insecure: bool) -> Result<(), Failure> {
         check(&Settings {
             addresses: vec!["127.0.0.1:1".parse().unwrap(), address.parse().unwrap()],
+            tokens: Tokens::default(),
             insecure,
             connections: 1,
             pictures: PictureSettings {

@@ -31,12 +31,16 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// What a form has besides its picture.
 const FORM: usize = 64 * 1024;
 
-/// The routes.
+/// Whether it answers at all: for everybody.
+pub fn health() -> Router {
+    Router::new().route("/api/image-process/health-check", get(health_check))
+}
+
+/// The routes that read pictures.
 pub fn router(pool: Pool) -> Router {
     Router::new()
         .route("/api/image-process/image", post(image))
         .route("/analytics/image", post(image))
-        .route("/api/image-process/health-check", get(health_check))
         .route("/api/image-process/stream", get(stream))
         .layer(DefaultBodyLimit::max(MOST_BYTES + FORM))
         .with_state(pool)

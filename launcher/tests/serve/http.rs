@@ -233,3 +233,67 @@ fn what_cannot_be_listened_on_is_told() {
         assert_eq!(fails(wrong).0, Some(2), "{wrong:?}");
     }
 }
+
+#[test]
+fn with_tokens_only_those_who_have_one_are_served() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokens");
+    std::fs::write(&path, "read correct-horse-battery\nmetrics staple-of-the-numbers\n").unwrap();
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+    let file = path.to_str().unwrap();
+    let server = Server::start(&["--token-file", file]);
+    let address = server.address;
+    let with = |request: &[u8], token: &str| {
+        let text = format!("\r\nAuthorization: Bearer {token}\r\n");
+        let at = request.windows(2).position(|pair| pair == b"\r\n").unwrap();
+        send(address, &[&request[..at], text.as_bytes(), &request[at + 2..]].concat())
+    };
+    let image = form(IMAGE, "file", &picture("obama.jpg"));
+    let metrics = b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n";
+    let refused = send(address, &image);
+    refused.is_problem(401, "no_token");
+    assert!(
+        refused.head.to_ascii_lowercase().contains("www-authenticate: bearer"),
+        "{refused:?}"
+    );
+    with(&image, "staple-of-the-numbers").is_problem(403, "lacks_scope");
+    with(&image, "nobody-knows-this-token").is_problem(401, "wrong_token");
+    assert_eq!(with(&image, "correct-horse-battery").json()["isExist"], true);
+    with(metrics, "correct-horse-battery").is_problem(403, "lacks_scope");
+    assert_eq!(with(metrics, "staple-of-the-numbers").status, 200);
+    // Whether it is well, everybody may ask.
+    for path in ["/healthz", "/readyz", "/api/image-process/health-check"] {
+        assert_eq!(get(address, path).status, 200, "{path}");
+    }
+    get(address, "/api/image-process/stream").is_problem(401, "no_token");
+    // Secrets that everybody can read are none.
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
+    let output = command(&["--token-file", file]).output().unwrap();
+    assert_eq!(output.status.code(), Some(78));
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("chmod 600"),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn the_lines_of_the_documentation_work() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let text = std::fs::read_to_string(root.join("docs/serve.md")).unwrap();
+    let server = Server::start(&[]);
+    let lines: Vec<_> = text.lines().filter(|line| line.starts_with("curl ")).collect();
+    assert!(lines.len() >= 6, "{lines:?}");
+    for line in lines {
+        let line = line.replace("127.0.0.1:8080", &server.address.to_string());
+        let output = std::process::Command::new("sh")
+            .args(["-c", &line])
+            .current_dir(&root)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success() && !output.stdout.is_empty(),
+            "{line}: {output:?}"
+        );
+    }
+}
