@@ -19,6 +19,7 @@ import tempfile
 import bench_captions
 import bench_detect
 import bench_encode
+import bench_serve
 from benchlib import BODY, FACES, ROOT, ROUNDS, VENV, Table, Unmeasured, cargo_bench, decode, fps, pipeline_cost, progress, rounds, run
 
 # The release before 1.0 that is newest carries BlazePose, the newest one does not.
@@ -140,6 +141,7 @@ def measure(folder):
     bench_captions.measure(table, folder, i420[FACES], cores[1])
     bench_encode.measure(table, folder, i420[FACES])
     bench_detect.measure(table, folder, cores)
+    bench_serve.measure(table, folder, cores)
     return table
 
 
@@ -180,6 +182,7 @@ def main():
         *bench_captions.HOW,
         *bench_encode.HOW,
         *bench_detect.HOW,
+        *bench_serve.HOW,
         "Frames per second depend on what else the machine does; CPU time less so.",
         "",
     ])

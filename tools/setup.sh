@@ -17,7 +17,7 @@ packages+=(fonts-nanum)
 case $goal in
     run) ;;
     # The fonts in which MotionText was measured.
-    test) packages+=(ffmpeg binutils meson ninja-build shellcheck debootstrap fonts-dejavu-core) ;;
+    test) packages+=(curl ffmpeg binutils meson ninja-build shellcheck debootstrap fonts-dejavu-core) ;;
     oracle) packages=(gcc libc6-dev fonts-nanum fonts-dejavu-core) ;;
     bench)
         packages+=(python3-venv time util-linux ffmpeg)

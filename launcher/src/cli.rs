@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -48,8 +49,12 @@ enum Command {
     Motiontext(MotionText),
     /// Measure an object detector on annotated pictures, as COCO does
     Evaluate(EvaluateArgs),
+    /// Serve clients over HTTP until Ctrl-C
+    Serve(ServeArgs),
     /// Print the JSON Schema of pipeline descriptions
     Schema,
+    #[command(hide = true)]
+    ImageWorker(ImageWorkerArgs),
     #[command(hide = true)]
     Runner(RunnerArgs),
 }
@@ -151,6 +156,52 @@ pub struct EvaluateArgs {
     /// Form of the output
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
+}
+
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Address and port; several are listened on alike
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    pub listen: Vec<SocketAddr>,
+    /// Tokens that clients must send, and what each may do: lines of SCOPES TOKEN, readable by their owner only
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Also listen where other machines reach it, and ask nobody who they are
+    #[arg(long)]
+    pub insecure: bool,
+    /// Most connections of an address at once
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub connections: u32,
+    /// Pictures that are read at once; 0: one for each core
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=256))]
+    pub picture_threads: u32,
+    /// Pictures that wait for that at most; who comes then is told to come again
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub picture_queue: u32,
+    #[command(flatten)]
+    pub networks: NetworkArgs,
+}
+
+/// How networks are run on the processor.
+#[derive(Debug, Args)]
+pub struct NetworkArgs {
+    /// Inference engine
+    #[arg(long, default_value = "auto", value_parser = ["auto", "openvino", "onnxruntime", "embedded"])]
+    pub engine: String,
+    /// Arithmetic: bf16 is faster on processors that have it, and finds a little less
+    #[arg(long, default_value = "auto", value_parser = ["auto", "f32", "bf16"])]
+    pub precision: String,
+}
+
+#[derive(Debug, Args)]
+struct ImageWorkerArgs {
+    /// Inherited socket to the server
+    #[arg(long)]
+    fd: i32,
+    #[arg(long)]
+    threads: usize,
+    #[command(flatten)]
+    networks: NetworkArgs,
 }
 
 #[derive(Debug, Args)]
@@ -302,6 +353,8 @@ pub fn main() -> ExitCode {
         Command::Motiontext(MotionText::Frame(args)) => commands::motiontext::frame::run(&args),
         Command::Motiontext(MotionText::Render(args)) => commands::motiontext::render::run(args),
         Command::Evaluate(args) => commands::evaluate::run(&args),
+        Command::Serve(args) => commands::serve::run(&args),
+        Command::ImageWorker(args) => commands::serve::image_worker(args.fd, args.threads, &args.networks),
         Command::Schema => {
             output::print(&crate::spec::json_schema());
             Exit::Ok

@@ -8,6 +8,7 @@ pub mod motiontext;
 mod on_stop;
 pub mod run;
 pub mod run_dir;
+pub mod serve;
 mod summary;
 pub mod validate;
 

@@ -11,7 +11,7 @@ use crate::spec::params::{Values, resolve};
 use crate::spec::read::{self, Issue, Loaded, place};
 use crate::spec::template::UNKNOWN;
 use crate::spec::{Param, ParamType, check, find, pieces};
-use crate::supervisor::{Child, Closed, Ended, Incoming};
+use crate::supervisor::{Child, Closed, Ended, Incoming, RUNNER};
 
 /// Scanning all plugins for the first time takes a while.
 const CHECK_BOUND: Duration = Duration::from_secs(120);
@@ -157,7 +157,7 @@ async fn ask_runner(program: &std::path::Path, job: Job) -> Result<Vec<Failure>,
             format!("cannot check process `{}`: {what}", job.process),
         )
     };
-    let mut child = Child::spawn(program).map_err(|e| internal(e.to_string()))?;
+    let mut child = Child::spawn(program, RUNNER).map_err(|e| internal(e.to_string()))?;
     if let Err(e) = child.send(&ToRunner::Check(job.clone())).await
         && let Some(failure) = Child::unsent(&job.process, &e)
     {

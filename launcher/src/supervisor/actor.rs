@@ -7,6 +7,7 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::RUNNER;
 use super::log::Log;
 use super::process::{Child, Closed, Incoming};
 use super::states::{Action, Ended, Input, Machine, Reason, State, Step};
@@ -322,7 +323,7 @@ impl Actor {
         let job = self.job(attempt);
         // Of an earlier run in the same folder.
         let _ = std::fs::remove_file(job.graph());
-        let mut child = match Child::spawn(&self.program) {
+        let mut child = match Child::spawn(&self.program, RUNNER) {
             Ok(child) => child,
             Err(e) => {
                 let message = format!("process `{}` cannot be started: {}", job.process, io_reason(&e));

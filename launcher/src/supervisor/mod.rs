@@ -15,6 +15,9 @@ use tokio::sync::mpsc;
 use actor::{Actor, Command};
 pub use actor::{ExitRecord, ProcessPlan, Report};
 pub use process::{Child, Closed, Incoming};
+
+/// The sub-command that runs a pipeline.
+pub const RUNNER: &[&str] = &["runner"];
 use states::instance_state;
 pub use states::{Ended, Reason, State};
 

@@ -5,6 +5,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -25,9 +26,9 @@ pub struct Child {
 }
 
 impl Child {
-    /// Starts `program runner --fd N`, where N is the inherited end of the socket pair. A child whose supervisor dies sees
+    /// Starts `program ARGUMENTS --fd N`, where N is the inherited end of the socket pair. A child whose supervisor dies sees
     /// the socket end, finishes its files and ends. Needs a tokio runtime.
-    pub fn spawn(program: &Path) -> io::Result<Self> {
+    pub fn spawn(program: &Path, arguments: &[&str]) -> io::Result<Self> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         let (output, words) = io::pipe()?;
         let fd = theirs.as_raw_fd();
@@ -37,7 +38,8 @@ impl Child {
         command
             .env("GST_DEBUG_NO_COLOR", "1")
             .env("GST_PLUGIN_FEATURE_RANK", format!("{ranks}dfbvideosink:NONE"))
-            .args(["runner", "--fd", &fd.to_string()])
+            .args(arguments)
+            .args(["--fd", &fd.to_string()])
             .stdin(Stdio::null())
             .stdout(words.try_clone()?)
             .stderr(words)
@@ -78,10 +80,20 @@ impl Child {
     /// Sends a message. A child that does not read cannot hold us up: a full socket is an error.
     pub async fn send(&mut self, message: &ipc::ToRunner) -> io::Result<()> {
         let bytes = ipc::encode(message).map_err(io::Error::other)?;
-        let bound = std::time::Duration::from_secs(1);
-        tokio::time::timeout(bound, self.ipc.write_all(&bytes))
+        self.write(&bytes, Duration::from_secs(1)).await
+    }
+
+    /// Sends bytes, within the bound.
+    pub async fn write(&mut self, bytes: &[u8], bound: Duration) -> io::Result<()> {
+        tokio::time::timeout(bound, self.ipc.write_all(bytes))
             .await
             .map_err(|_| io::ErrorKind::TimedOut)?
+    }
+
+    /// Tells the child that nothing more comes; what it still says is read.
+    pub async fn close(&mut self) {
+        // One that has ended has closed it already.
+        let _ = self.ipc.shutdown().await;
     }
 
     /// The fault that a first message could not be sent; `None` when the child is gone, whose end then tells why.

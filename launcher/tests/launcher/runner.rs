@@ -2,7 +2,7 @@
 
 use nunchi::exit::Exit;
 use nunchi::ipc::{Decoder, FromRunner, Job, ToRunner};
-use nunchi::supervisor::{Child, Closed, Ended, Incoming};
+use nunchi::supervisor::{Child, Closed, Ended, Incoming, RUNNER};
 
 use crate::helper::*;
 
@@ -15,7 +15,7 @@ struct Talk {
 
 impl Talk {
     async fn start(message: ToRunner) -> Self {
-        let mut child = Child::spawn(env!("CARGO_BIN_EXE_nunchi").as_ref()).unwrap();
+        let mut child = Child::spawn(env!("CARGO_BIN_EXE_nunchi").as_ref(), RUNNER).unwrap();
         child.send(&message).await.unwrap();
         Self {
             child,

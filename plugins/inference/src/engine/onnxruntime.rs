@@ -41,11 +41,12 @@ struct Library {
 }
 
 struct OnnxRuntime {
-    session: Session,
     binding: IoBinding,
     /// Bound once: filled and read in place.
     input_tensors: Vec<DynTensor>,
     output_tensors: Vec<Output>,
+    /// Its allocators may be those of the tensors, so it goes after them.
+    session: Session,
     inputs: Vec<TensorInfo>,
     outputs: Vec<TensorInfo>,
     device: Device,

@@ -124,15 +124,23 @@ impl State {
         }
     }
 
-    /// Takes batches of half the size from now on. The larger network goes first: it is what holds the memory.
+    /// Takes batches of half the size from now on, or of less where that is still too much. The larger network goes first: it is what holds the memory.
     fn shrink(&mut self, error: EngineError, load: &Load) {
         let before = self.detector.as_ref().map_or(1, Detector::batch);
-        let smaller = (before / 2).max(1);
-        self.news = Some(format!(
-            "{error}. Batches have {smaller} frames from now on, not {before}"
-        ));
+        let mut smaller = (before / 2).max(1);
+        let text = error.to_string();
         self.detector = Err(error);
-        self.detector = load(u32::try_from(smaller).unwrap_or(1), self.on_cpu);
+        loop {
+            self.detector = load(u32::try_from(smaller).unwrap_or(1), self.on_cpu);
+            match &self.detector {
+                // Its tensors alone are too much.
+                Err(EngineError::OutOfMemory { .. }) if smaller > 1 => smaller /= 2,
+                _ => break,
+            }
+        }
+        self.news = Some(format!(
+            "{text}. Batches have {smaller} frames from now on, not {before}"
+        ));
     }
 
     /// Reads a batch whose pictures were too many at once.

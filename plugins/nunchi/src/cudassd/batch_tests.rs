@@ -289,6 +289,22 @@ fn what_is_too_much_for_the_memory_is_read_in_smaller_batches() {
 }
 
 #[test]
+fn a_smaller_network_that_does_not_fit_either_is_halved_again() {
+    let load: Load = Box::new(|batch, _| match batch {
+        2..8 => Err(EngineError::OutOfMemory {
+            engine: EngineKind::OnnxRuntime,
+            device: "CUDA:0".to_owned(),
+            reason: "cuMemAlloc".to_owned(),
+        }),
+        batch => Detector::over(Box::new(Gpu::new(batch as usize, 1)), &Setup::default(), "gpu"),
+    });
+    let mut member = Member::of(Network::over(plan(8, NEVER), load, false).unwrap()).unwrap();
+    assert!(scores(&mut member, &LEVELS).iter().all(Result::is_ok));
+    let news = member.news().unwrap();
+    assert!(news.contains("have 1 frames"), "{news}");
+}
+
+#[test]
 fn a_memory_that_holds_nothing_is_an_error_that_the_cpu_can_mend() {
     let mut member = crowded(0);
     let found = scores(&mut member, &LEVELS);

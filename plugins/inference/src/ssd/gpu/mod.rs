@@ -200,6 +200,19 @@ impl Gpu {
         index: usize,
         frame: &DeviceFrame,
     ) -> Result<(), EngineError> {
+        let queued = self.queue_fill(picture, preprocess, index, frame);
+        // Also where only a part of it could be queued.
+        let done = self.check(self.compute.synchronize());
+        queued.and(done)
+    }
+
+    fn queue_fill(
+        &mut self,
+        picture: &Picture,
+        preprocess: &Preprocess,
+        index: usize,
+        frame: &DeviceFrame,
+    ) -> Result<(), EngineError> {
         let theirs = Driver::get().and_then(|driver| Context::of_pointer(driver, frame.plane(0).pointer));
         let theirs = self.check(theirs)?;
         let mut planes = [frame.plane(0), frame.plane(1), frame.plane(2)];
@@ -236,13 +249,12 @@ impl Gpu {
         let bytes = self.data_type == DataType::U8;
         let parameters = raw::Fill::new(frame, &planes, picture, preprocess, output, bytes);
         let pixels = (picture.width * picture.height) as u32;
-        // SAFETY: the planes and the picture are as large as the parameters say; the wait below outlives the kernel.
+        // SAFETY: the planes and the picture are as large as the parameters say; the caller waits for the kernel.
         let queued = unsafe {
             self.fill
                 .launch(&self.compute, [pixels.div_ceil(BLOCK), 1, 1], BLOCK, &parameters)
         };
-        self.check(queued)?;
-        self.check(self.compute.synchronize())
+        self.check(queued)
     }
 
     /// Waits until the input is there: the network has a stream of its own.

@@ -1,0 +1,7 @@
+//! `nunchi serve` from outside: old clients, hostile ones, and a worker that is killed, stopped or not there.
+
+mod client;
+mod http;
+mod pool;
+mod server;
+mod socket;
