@@ -172,6 +172,15 @@ pub struct ServeArgs {
     /// Most connections of an address at once
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub connections: u32,
+    /// Folder for the runs of instances
+    #[arg(long, value_name = "DIR", default_value = "run")]
+    pub runs: PathBuf,
+    /// Folder that clients may name files of; several are possible, relative paths start from the first
+    #[arg(long, value_name = "DIR")]
+    pub files: Vec<PathBuf>,
+    /// Instances that run at once
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub instances: u32,
     /// Pictures that are read at once; 0: one for each core
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=256))]
     pub picture_threads: u32,

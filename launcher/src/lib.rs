@@ -7,6 +7,8 @@
 pub mod cli;
 mod commands;
 pub mod exit;
+mod instance;
+mod instances;
 pub mod ipc;
 mod output;
 pub mod pictures;

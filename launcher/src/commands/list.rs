@@ -1,10 +1,13 @@
 //! `nunchi list`: the pipelines there are.
 
+use std::path::{Path, PathBuf};
+
 use serde_json::json;
 
 use crate::cli::Format;
 use crate::exit::Exit;
 use crate::output;
+use crate::spec::read::{Issue, Loaded};
 use crate::spec::{Description, Param, find, read};
 
 pub fn run(format: Format) -> Exit {
@@ -16,15 +19,7 @@ pub fn run(format: Format) -> Exit {
         Format::Json => {
             let items: Vec<_> = found
                 .iter()
-                .map(|(name, path, loaded)| match loaded {
-                    Ok(l) => json!({
-                        "name": name,
-                        "path": path,
-                        "description": l.description.description.trim(),
-                        "params": params_json(&l.description),
-                    }),
-                    Err(issue) => json!({"name": name, "path": path, "error": issue.to_string()}),
-                })
+                .map(|(name, path, loaded)| item(name, path, loaded))
                 .collect();
             output::print(&format!("{:#}\n", json!(items)));
         }
@@ -45,6 +40,30 @@ pub fn run(format: Format) -> Exit {
         }
     }
     Exit::Ok
+}
+
+/// All of them, for clients, who need not know where the files are.
+pub fn items() -> Vec<serde_json::Value> {
+    let item = |(name, path): (String, PathBuf)| {
+        let mut item = item(&name, &path, &read::load(&path));
+        if let Some(item) = item.as_object_mut() {
+            item.remove("path");
+        }
+        item
+    };
+    find::all(&find::folders()).into_iter().map(item).collect()
+}
+
+fn item(name: &str, path: &Path, loaded: &Result<Loaded, Issue>) -> serde_json::Value {
+    match loaded {
+        Ok(l) => json!({
+            "name": name,
+            "path": path,
+            "description": l.description.description.trim(),
+            "params": params_json(&l.description),
+        }),
+        Err(issue) => json!({"name": name, "path": path, "error": issue.to_string()}),
+    }
 }
 
 fn entry(name: &str, d: &Description) -> String {

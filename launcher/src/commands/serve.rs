@@ -4,20 +4,33 @@ use nunchi_inference::engine::{EngineKind, EngineOptions, Precision};
 
 use super::own_program;
 use crate::cli::{NetworkArgs, ServeArgs};
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
 use crate::serve::auth::Tokens;
 use crate::serve::{self, PictureSettings, Settings};
-use crate::{output, pictures};
+use crate::spec::read::io_reason;
+use crate::{instances, output, pictures};
 
 pub fn run(args: &ServeArgs) -> Exit {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let result = own_program().and_then(|program| {
+        let cwd = std::env::current_dir().map_err(|error| {
+            Failure::new(
+                Exit::NoInput,
+                format!("the current folder is gone: {}", io_reason(&error)),
+            )
+        })?;
         let tokens = args.token_file.as_deref().map(Tokens::read).transpose()?;
         serve::run(&Settings {
             tokens: tokens.unwrap_or_default(),
             addresses: args.listen.clone(),
             insecure: args.insecure,
             connections: args.connections as usize,
+            instances: instances::Settings {
+                program: program.clone(),
+                runs: cwd.join(&args.runs),
+                files: args.files.iter().map(|folder| cwd.join(folder)).collect(),
+                most: args.instances as usize,
+            },
             pictures: PictureSettings {
                 program,
                 threads: match args.picture_threads {

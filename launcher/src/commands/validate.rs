@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::{jobs, own_program, runtime};
+use super::{own_program, runtime};
 use crate::cli::ValidateArgs;
 use crate::exit::{Exit, Failure};
+use crate::instance::jobs;
 use crate::ipc::{Decoder, FromRunner, Job, ToRunner};
 use crate::output;
 use crate::spec::params::{Values, resolve};

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use gst::prelude::*;
 
-use crate::commands::run_dir::attempt_name;
 use crate::exit::{Exit, Failure};
+use crate::instance::run_dir::attempt_name;
 use crate::spec::read::io_reason;
 
 /// Checks what the sources read and makes room for what the sinks write.

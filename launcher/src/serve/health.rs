@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use super::problem::Problem;
+use crate::instances::Instances;
 use crate::pictures::{self, Pool};
 
 /// `/healthz`: the server answers. `/readyz`: what it serves is up. For everybody.
@@ -20,8 +21,10 @@ pub fn router(pool: Pool) -> Router {
 }
 
 /// `/metrics`, for Prometheus.
-pub fn metrics_router(pool: Pool) -> Router {
-    Router::new().route("/metrics", get(metrics)).with_state(pool)
+pub fn metrics_router(pool: Pool, instances: Instances) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .with_state((pool, instances))
 }
 
 async fn ready(State(pool): State<Pool>) -> Response {
@@ -35,10 +38,16 @@ async fn ready(State(pool): State<Pool>) -> Response {
     }
 }
 
-async fn metrics(State(pool): State<Pool>) -> Response {
+async fn metrics(State((pool, instances)): State<(Pool, Instances)>) -> Response {
     let ready = u8::from(matches!(pool.state(), pictures::State::Ready(_)));
     let mut text = String::new();
     for (name, kind, help, value) in [
+        (
+            "nunchi_instances_running",
+            "gauge",
+            "Instances of pipelines that have not ended.",
+            instances.running() as u64,
+        ),
         (
             "nunchi_pictures_waiting",
             "gauge",

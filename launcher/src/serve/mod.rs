@@ -1,9 +1,11 @@
 //! `nunchi serve`: what the launcher does for clients over HTTP.
 
+mod api;
 pub mod auth;
 mod health;
 mod listener;
 pub mod problem;
+pub mod site;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,11 +17,15 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::exit::{Exit, Failure};
+use crate::instances::{self, Instances};
 use crate::output;
 use crate::pictures::{self, Pool};
 use crate::surfaces::image_analysis;
 use auth::{Scope, Tokens};
 use problem::Problem;
+
+/// Instances have so long to end with playable files, and as long again to end at all.
+const INSTANCES_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What is served, and where.
 #[derive(Debug, Clone)]
@@ -32,6 +38,7 @@ pub struct Settings {
     /// Most connections of each address.
     pub connections: usize,
     pub pictures: PictureSettings,
+    pub instances: instances::Settings,
 }
 
 #[derive(Debug, Clone)]
@@ -114,7 +121,8 @@ async fn serve(settings: &Settings) -> Result<Exit, Failure> {
     })?;
     let (pool, keeper) = Pool::start(settings.pictures.pool());
     let (stop, stopped) = watch::channel(false);
-    let router = router(pool, &settings.tokens);
+    let instances = Instances::new(settings.instances.clone());
+    let router = router(pool, &instances, &settings.tokens);
     let mut servers = Vec::new();
     for listener in listeners {
         if let Ok(address) = listener.local_addr() {
@@ -135,6 +143,7 @@ async fn serve(settings: &Settings) -> Result<Exit, Failure> {
         _ = terminate.recv() => "SIGTERM",
     };
     output::note(format_args!("{name}: ending"));
+    instances.end(INSTANCES_TIMEOUT).await;
     // Nobody listens where all servers have failed.
     let _ = stop.send(true);
     for server in servers {
@@ -147,15 +156,27 @@ async fn serve(settings: &Settings) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-fn router(pool: Pool, tokens: &Tokens) -> Router {
+fn router(pool: Pool, instances: &Instances, tokens: &Tokens) -> Router {
     let guarded = |router: Router, scope: Scope| {
         let state = (tokens.clone(), scope);
         router.route_layer(axum::middleware::from_fn_with_state(state, auth::check))
     };
+    let own_site = |router: Router| {
+        let state = tokens.are_there();
+        router.route_layer(axum::middleware::from_fn_with_state(state, site::check))
+    };
     Router::new()
         .merge(health::router(pool.clone()))
-        .merge(guarded(health::metrics_router(pool.clone()), Scope::Metrics))
+        .merge(guarded(
+            health::metrics_router(pool.clone(), instances.clone()),
+            Scope::Metrics,
+        ))
         .merge(image_analysis::health())
+        .merge(own_site(guarded(api::read_router(instances.clone()), Scope::Read)))
+        .merge(own_site(guarded(
+            api::control_router(instances.clone()),
+            Scope::Control,
+        )))
         .merge(guarded(image_analysis::router(pool), Scope::Read))
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "no_such_path", "there is nothing at this path"))
         .method_not_allowed_fallback(async || {
@@ -183,6 +204,12 @@ mod tests {
                 queue: 1,
                 engine: String::new(),
                 precision: String::new(),
+            },
+            instances: instances::Settings {
+                program: PathBuf::new(),
+                runs: PathBuf::new(),
+                files: Vec::new(),
+                most: 1,
             },
         })
     }

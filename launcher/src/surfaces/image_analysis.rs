@@ -23,6 +23,7 @@ use tokio::time::timeout;
 
 use crate::pictures::{Answer, MOST_BYTES, Pool, Refused};
 use crate::serve::problem::Problem;
+use crate::serve::site::is_cross_site;
 
 /// For a whole body to come.
 const BODY_TIMEOUT: Duration = Duration::from_secs(20);
@@ -151,22 +152,6 @@ async fn stream(State(pool): State<Pool>, headers: HeaderMap, upgrade: WebSocket
         .on_upgrade(move |socket| pictures(socket, pool))
 }
 
-/// Whether a page of another site asks, which browsers tell. Extensions are no sites.
-fn is_cross_site(headers: &HeaderMap) -> bool {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let Some(origin) = text(header::ORIGIN) else {
-        return false;
-    };
-    let site = origin
-        .strip_prefix("http://")
-        .or_else(|| origin.strip_prefix("https://"));
-    match site {
-        Some(site) => Some(site) != text(header::HOST),
-        // A page in a sandbox, or from a file.
-        None => origin == "null",
-    }
-}
-
 /// Answers each picture of a socket before the next one is taken, so that a client that sends faster waits.
 async fn pictures(mut socket: WebSocket, pool: Pool) {
     loop {
@@ -196,37 +181,6 @@ async fn pictures(mut socket: WebSocket, pool: Pool) {
         let sent = timeout(BODY_TIMEOUT, socket.send(Message::text(text))).await;
         if !matches!(sent, Ok(Ok(()))) {
             return;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn other_sites_are_told_by_their_origin() {
-        let headers = |pairs: &[(&'static str, &'static str)]| {
-            let header = |&(name, value): &(&'static str, &'static str)| {
-                (
-                    header::HeaderName::from_static(name),
-                    header::HeaderValue::from_static(value),
-                )
-            };
-            HeaderMap::from_iter(pairs.iter().map(header))
-        };
-        let host = ("host", "127.0.0.1:8080");
-        assert!(!is_cross_site(&headers(&[host])));
-        for (origin, cross) in [
-            ("http://127.0.0.1:8080", false),
-            ("chrome-extension://abcdef", false),
-            ("moz-extension://abcdef", false),
-            ("http://127.0.0.1:8081", true),
-            ("https://example.com", true),
-            ("http://127.0.0.1:8080.example.com", true),
-            ("null", true),
-        ] {
-            assert_eq!(is_cross_site(&headers(&[host, ("origin", origin)])), cross, "{origin}");
         }
     }
 }

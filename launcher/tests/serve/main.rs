@@ -2,6 +2,7 @@
 
 mod client;
 mod http;
+mod instances;
 mod pool;
 mod server;
 mod socket;

@@ -23,13 +23,23 @@ pub fn command(arguments: &[&str]) -> Command {
 impl Server {
     /// Starts one on a free port and waits until its networks are loaded.
     pub fn start(arguments: &[&str]) -> Self {
-        let server = Self::start_unready(arguments);
+        Self::with(arguments, &[])
+    }
+
+    /// The same with variables of the environment.
+    pub fn with(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let server = Self::launch(arguments, variables);
         until("the server is ready", || get(server.address, "/readyz").status == 200);
         server
     }
 
     pub fn start_unready(arguments: &[&str]) -> Self {
+        Self::launch(arguments, &[])
+    }
+
+    fn launch(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut child = command(arguments)
+            .envs(variables.iter().copied())
             .args(["--listen", "127.0.0.1:0"])
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -65,7 +75,7 @@ impl Server {
     pub fn worker(&self) -> i32 {
         let mut worker = None;
         until("there is a worker", || {
-            worker = children(self.pid()).first().copied();
+            worker = named(self.pid(), "image-worker").first().copied();
             worker.is_some()
         });
         worker.unwrap()
@@ -111,6 +121,16 @@ pub fn children(of: i32) -> Vec<i32> {
     let pids = all.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     pids.filter(|&pid| stat(pid).is_some_and(|(state, parent)| parent == of && state != 'Z'))
         .collect()
+}
+
+/// Children that run this sub-command.
+pub fn named(of: i32, command: &str) -> Vec<i32> {
+    let mut all = children(of);
+    all.retain(|pid| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.split(|&byte| byte == 0).nth(1) == Some(command.as_bytes())
+    });
+    all
 }
 
 /// Open files and resident memory in KiB.

@@ -4,6 +4,7 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use super::Place;
 use crate::exit::{Exit, Failure};
 use crate::spec::read::io_reason;
 
@@ -22,16 +23,11 @@ pub struct RunDir {
 }
 
 impl RunDir {
-    /// Makes the folder, or a new one below `cwd/run` named after the pipeline and the time, with the folders of the outputs.
-    pub fn make<'a>(
-        given: Option<&Path>,
-        name: &str,
-        cwd: &Path,
-        outputs: impl Iterator<Item = &'a str>,
-    ) -> Result<Self, Failure> {
-        let path = match given {
-            Some(dir) => cwd.join(dir),
-            None => new_below(&cwd.join("run"), name)?,
+    /// Makes the folder with those of the outputs.
+    pub fn make<'a>(place: Place<'_>, name: &str, outputs: impl Iterator<Item = &'a str>) -> Result<Self, Failure> {
+        let path = match place {
+            Place::At(folder) => folder.to_owned(),
+            Place::Below(parent) => new_below(parent, name)?,
         };
         if path.to_str().is_none() {
             let message = format!("the path of the run folder {} is not UTF-8", path.display());
@@ -144,7 +140,7 @@ mod tests {
     #[test]
     fn a_folder_is_held_by_one_run_and_free_again_after_it() {
         let dir = tempfile::tempdir().unwrap();
-        let make = || RunDir::make(Some(Path::new("r")), "t", dir.path(), ["xml/a.xml"].into_iter());
+        let make = || RunDir::make(Place::At(&dir.path().join("r")), "t", ["xml/a.xml"].into_iter());
         let first = make().unwrap();
         assert!(dir.path().join("r/xml").is_dir() && dir.path().join("r/logs").is_dir());
         assert_eq!(make().unwrap_err().exit, Exit::Busy);
@@ -157,7 +153,7 @@ mod tests {
         use std::os::unix::ffi::OsStrExt;
         let dir = tempfile::tempdir().unwrap();
         let bad = Path::new(std::ffi::OsStr::from_bytes(b"\xff"));
-        let failure = RunDir::make(Some(bad), "t", dir.path(), std::iter::empty()).unwrap_err();
+        let failure = RunDir::make(Place::At(&dir.path().join(bad)), "t", std::iter::empty()).unwrap_err();
         assert!(failure.exit == Exit::CannotWrite && failure.hint.is_some(), "{failure}");
     }
 
@@ -169,7 +165,7 @@ mod tests {
             let at = SystemTime::now() - Duration::from_millis(if old { 500 } else { 0 });
             file.set_modified(at).unwrap();
         };
-        let run = RunDir::make(Some(dir.path()), "t", dir.path(), std::iter::empty()).unwrap();
+        let run = RunDir::make(Place::At(dir.path()), "t", std::iter::empty()).unwrap();
         put("old.xml", true);
         put("a.xml", false);
         put("a.attempt1.xml", true);
