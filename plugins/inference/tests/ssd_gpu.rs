@@ -515,7 +515,6 @@ fn whole_detections_agree() {
         batch: 3,
         ..EngineOptions::default()
     };
-    let mut found_some = false;
     for name in ["ssd300", "tf", "torchvision", "nms-tf", "nms-torchvision"] {
         let model = ModelSource::File(data.join(format!("{name}.onnx")));
         let Ok(network) = load(&model, &options) else {
@@ -541,7 +540,7 @@ fn whole_detections_agree() {
         let expected = processor.finish(0, &sizes, &limits).unwrap();
         let found = gpu.finish(0, &sizes, &limits).unwrap();
         for (index, (found, expected)) in found.iter().zip(&expected).enumerate() {
-            found_some |= !found.is_empty();
+            assert!(!expected.is_empty(), "{name} {index}");
             assert_eq!(found.len(), expected.len(), "{name} {index}");
             for (a, b) in found.iter().zip(expected) {
                 let near = (0..4).all(|i| (a.rect[i] - b.rect[i]).abs() < 2e-3);
@@ -552,7 +551,6 @@ fn whole_detections_agree() {
             }
         }
     }
-    assert!(found_some);
     drop(uploaded);
     assert_clean();
 }
@@ -579,6 +577,34 @@ fn pictures_move_to_a_smaller_batch() {
     assert!(small.put(0, 0, &Pictures::F32(before.clone()), 2).is_err());
     assert!(small.put(0, 1, &Pictures::F32(before), 0).is_err());
     drop((large, small));
+    assert_clean();
+}
+
+#[test]
+fn a_frame_on_the_gpu_replaces_what_the_processor_put_there() {
+    if !on_the_double("a_frame_on_the_gpu_replaces_what_the_processor_put_there", "devices=2") {
+        return;
+    }
+    let mut detector = over(
+        ssd300(info("image", &[1, 3, 20, 24], DataType::F32), 1),
+        &Setup::default(),
+    );
+    let frame = |level: u8| {
+        let picture = Picture {
+            width: 8,
+            height: 8,
+            rgb: vec![level; 8 * 8 * 3],
+        };
+        Frame::new(&picture, PixelFormat::Rgb, Matrix::Bt601, Range::Full)
+    };
+    let uploaded = Uploaded::new(&frame(200), 1, 0);
+    detector.fill(0, 0, &frame(10).view()).unwrap();
+    detector.fill(0, 0, &uploaded.frame).unwrap();
+    let Pictures::F32(all) = detector.pictures(0).unwrap() else {
+        panic!("bytes")
+    };
+    assert!(all.iter().all(|&value| value > 0.5), "{:?}", &all[..4]);
+    drop((detector, uploaded));
     assert_clean();
 }
 

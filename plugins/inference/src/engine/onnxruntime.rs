@@ -51,7 +51,7 @@ struct OnnxRuntime {
     outputs: Vec<TensorInfo>,
     device: Device,
     device_name: String,
-    /// The inputs and the bound outputs are in its memory.
+    /// The inputs are in its memory.
     on_gpu: bool,
     submitted: bool,
 }
@@ -59,6 +59,8 @@ struct OnnxRuntime {
 enum Output {
     /// Bound once and read in place.
     Bound(DynTensor),
+    /// The same in the memory of the GPU, for who knows its address.
+    OnGpu(#[expect(dead_code, reason = "kept while the binding writes to it")] DynTensor),
     /// Its size is known after a run only: the runtime allocates it in each. Nothing before the first.
     Late(Option<DynTensor>),
 }
@@ -332,9 +334,10 @@ impl OnnxRuntime {
         let allocator = Allocator::new(&self.session, memory)?;
         let tensor = |info: &TensorInfo| DynTensor::new(&allocator, element_type(info.data_type), info.shape.clone());
         let inputs = self.inputs.iter().map(tensor).collect::<Result<Vec<_>, _>>()?;
+        // Floats only: what else a network gives is a few numbers, and whoever wants them reads them by their type.
         let bound = |(info, output): (&TensorInfo, &Output)| match output {
-            Output::Bound(_) => tensor(info).map(Some),
-            Output::Late(_) => Ok(None),
+            Output::Bound(_) | Output::OnGpu(_) if info.data_type == DataType::F32 => tensor(info).map(Some),
+            _ => Ok(None),
         };
         let outputs = self.outputs.iter().zip(&self.output_tensors).map(bound);
         let outputs = outputs.collect::<Result<Vec<_>, _>>()?;
@@ -352,9 +355,15 @@ impl OnnxRuntime {
             moved.push(match tensor {
                 Some(mut tensor) => {
                     binding.bind_output(info.name.as_str(), &mut tensor)?;
+                    Output::OnGpu(tensor)
+                }
+                None if info.is_empty() => Output::Late(None),
+                None => {
+                    let host = Allocator::default();
+                    let mut tensor = DynTensor::new(&host, element_type(info.data_type), info.shape.clone())?;
+                    binding.bind_output(info.name.as_str(), &mut tensor)?;
                     Output::Bound(tensor)
                 }
-                None => Output::Late(None),
             });
         }
         // The old tensors go after the binding that knows them.
@@ -366,8 +375,8 @@ impl OnnxRuntime {
     }
 
     fn run(&mut self) -> Result<(), ort::Error> {
-        if self.device != Device::Cpu && !self.on_gpu {
-            // The copy to the device is made when an input is bound.
+        if self.device != Device::Cpu {
+            // Where the first node is on another device than the tensor, the copy is made when an input is bound.
             for (info, tensor) in self.inputs.iter().zip(&self.input_tensors) {
                 self.binding.bind_input(info.name.as_str(), tensor)?;
             }
@@ -474,7 +483,7 @@ impl Network for OnnxRuntime {
         only_slot(KIND, slot)?;
         let outputs = self.output_tensors.get(index).zip(self.outputs.get(index));
         match outputs.ok_or_else(|| failed("no such output"))? {
-            (Output::Bound(_), _) if self.on_gpu => Err(failed("the output is in the memory of the GPU")),
+            (Output::OnGpu(_), _) => Err(failed("the output is in the memory of the GPU")),
             (Output::Bound(tensor) | Output::Late(Some(tensor)), info) => read(tensor, info.data_type),
             (Output::Late(None), _) => Err(failed("nothing was inferred")),
         }

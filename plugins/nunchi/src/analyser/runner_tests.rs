@@ -134,11 +134,11 @@ const SIZE: (u32, u32) = (64, 48);
 const STRIDE: usize = 512;
 
 /// A frame whose address is no memory of this process.
-fn frame(format: VideoFormat, pointer: u64) -> gst::Buffer {
+fn frame(format: VideoFormat, pointer: u64, wrap: fn(u64, usize) -> gst::Memory) -> gst::Buffer {
     gst::init().unwrap();
     let mut buffer = gst::Buffer::new();
     let inner = buffer.get_mut().unwrap();
-    inner.append_memory(cuda_memory::wrap(pointer, STRIDE * SIZE.1 as usize * 3 / 2));
+    inner.append_memory(wrap(pointer, STRIDE * SIZE.1 as usize * 3 / 2));
     let offsets = [0, STRIDE * SIZE.1 as usize];
     let planes = if format == VideoFormat::Nv12 { 2 } else { 1 };
     let flags = gst_video::VideoFrameFlags::empty();
@@ -180,7 +180,11 @@ fn send(buffer: gst::Buffer, format: VideoFormat, takes: bool) -> (Seen, u64) {
 #[test]
 fn an_analysis_on_the_gpu_gets_addresses() {
     let pointer = 0x7f00_0000_0000;
-    let (seen, errors) = send(frame(VideoFormat::Nv12, pointer), VideoFormat::Nv12, true);
+    let (seen, errors) = send(
+        frame(VideoFormat::Nv12, pointer, cuda_memory::wrap),
+        VideoFormat::Nv12,
+        true,
+    );
     let planes = vec![(pointer, STRIDE), (pointer + STRIDE as u64 * 48, STRIDE)];
     assert_eq!(*lock(&seen), [(PixelFormat::Nv12, SIZE, planes)]);
     assert_eq!(errors, 0);
@@ -189,7 +193,11 @@ fn an_analysis_on_the_gpu_gets_addresses() {
 #[test]
 fn one_on_the_processor_gets_pixels() {
     let pixels = vec![7u8; STRIDE * 48 * 3 / 2];
-    let buffer = frame(VideoFormat::Nv12, pixels.as_ptr().addr() as u64);
+    let buffer = frame(
+        VideoFormat::Nv12,
+        pixels.as_ptr().addr() as u64,
+        cuda_memory::wrap_shared,
+    );
     let (seen, errors) = send(buffer, VideoFormat::Nv12, false);
     assert_eq!(*lock(&seen), [(PixelFormat::Nv12, SIZE, Vec::new())]);
     assert_eq!(errors, 0);

@@ -131,11 +131,16 @@ impl State {
         let text = error.to_string();
         self.detector = Err(error);
         loop {
-            self.detector = load(u32::try_from(smaller).unwrap_or(1), self.on_cpu);
-            match &self.detector {
+            let loaded = load(u32::try_from(smaller).unwrap_or(1), self.on_cpu);
+            match loaded {
                 // Its tensors alone are too much.
                 Err(EngineError::OutOfMemory { .. }) if smaller > 1 => smaller /= 2,
-                _ => break,
+                // The model fixes its batch: nothing smaller can be had, and the error stays.
+                Ok(detector) if before > 1 && detector.batch() >= before => return,
+                loaded => {
+                    self.detector = loaded;
+                    break;
+                }
             }
         }
         self.news = Some(format!(
@@ -189,7 +194,18 @@ impl Network {
     }
 
     fn over(plan: Plan, load: Load, on_cpu: bool) -> Result<Arc<Self>, EngineError> {
-        let detector = load(plan.options.batch, on_cpu)?;
+        let mut batch = plan.options.batch;
+        let mut news = None;
+        let detector = loop {
+            match load(batch, on_cpu) {
+                Err(error @ EngineError::OutOfMemory { .. }) if batch > 1 => {
+                    batch /= 2;
+                    let wanted = plan.options.batch;
+                    news = Some(format!("{error}. Batches have {batch} frames, not {wanted}"));
+                }
+                loaded => break loaded?,
+            }
+        };
         Ok(Arc::new(Self {
             plan,
             load,
@@ -201,7 +217,7 @@ impl Network {
                 read: BTreeMap::new(),
                 last: Ticket(0),
                 warned: false,
-                news: None,
+                news,
             }),
             changed: Condvar::new(),
         }))

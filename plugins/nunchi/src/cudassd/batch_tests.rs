@@ -305,6 +305,32 @@ fn a_smaller_network_that_does_not_fit_either_is_halved_again() {
 }
 
 #[test]
+fn a_model_with_a_batch_of_its_own_ends_with_the_error_and_not_in_a_circle() {
+    let load: Load = Box::new(|_, _| Detector::over(Box::new(Gpu::new(8, 0)), &Setup::default(), "gpu"));
+    let mut member = Member::of(Network::over(plan(8, NEVER), load, false).unwrap()).unwrap();
+    let found = scores(&mut member, &LEVELS);
+    let full = |found: &Result<f32, EngineError>| matches!(found, Err(EngineError::OutOfMemory { .. }));
+    assert!(found.iter().all(full), "{found:?}");
+}
+
+#[test]
+fn a_batch_that_does_not_fit_at_the_start_is_halved_there() {
+    let load: Load = Box::new(|batch, _| match batch {
+        3.. => Err(EngineError::OutOfMemory {
+            engine: EngineKind::OnnxRuntime,
+            device: "CUDA:0".to_owned(),
+            reason: "cuMemAlloc".to_owned(),
+        }),
+        batch => Detector::over(Box::new(Gpu::new(batch as usize, 2)), &Setup::default(), "gpu"),
+    });
+    let mut member = Member::of(Network::over(plan(8, NEVER), load, false).unwrap()).unwrap();
+    assert_eq!(member.depth(), 2);
+    let news = member.news().unwrap();
+    assert!(news.contains("have 2 frames, not 8"), "{news}");
+    assert!(scores(&mut member, &LEVELS[..2]).iter().all(Result::is_ok));
+}
+
+#[test]
 fn a_memory_that_holds_nothing_is_an_error_that_the_cpu_can_mend() {
     let mut member = crowded(0);
     let found = scores(&mut member, &LEVELS);

@@ -14,11 +14,19 @@ mod imp {
     struct CudaMemory {
         memory: gst::ffi::GstMemory,
         pointer: u64,
+        /// Mapped for the processor, too.
+        is_shared: bool,
     }
 
-    unsafe extern "C" fn map(memory: *mut gst::ffi::GstMemory, _: usize, _: gst::ffi::GstMapFlags) -> *mut c_void {
+    unsafe extern "C" fn map(memory: *mut gst::ffi::GstMemory, _: usize, flags: gst::ffi::GstMapFlags) -> *mut c_void {
         // SAFETY: all memories of this allocator are of this form.
-        let pointer = unsafe { (*memory.cast::<CudaMemory>()).pointer };
+        let (pointer, is_shared) = unsafe {
+            let memory = memory.cast::<CudaMemory>();
+            ((*memory).pointer, (*memory).is_shared)
+        };
+        if flags & (gst::ffi::GST_MAP_FLAG_LAST << 1) == 0 && !is_shared {
+            return std::ptr::null_mut();
+        }
         std::ptr::with_exposed_provenance_mut(pointer as usize)
     }
 
@@ -58,10 +66,14 @@ mod imp {
     }
 
     impl Allocator {
-        pub(super) fn wrap(&self, pointer: u64, size: usize) -> gst::Memory {
+        pub(super) fn wrap(&self, pointer: u64, size: usize, is_shared: bool) -> gst::Memory {
             // SAFETY: numbers and pointers, which are initialised next.
             let memory = unsafe { std::mem::zeroed() };
-            let memory = Box::into_raw(Box::new(CudaMemory { memory, pointer }));
+            let memory = Box::into_raw(Box::new(CudaMemory {
+                memory,
+                pointer,
+                is_shared,
+            }));
             // SAFETY: a structure that begins with a memory, owned by the result.
             unsafe {
                 gst::ffi::gst_memory_init(
@@ -84,9 +96,16 @@ glib::wrapper! {
     pub struct Allocator(ObjectSubclass<imp::Allocator>) @extends gst::Allocator, gst::Object;
 }
 
-/// An address on the GPU as such a memory. The double's GPU has the host's memory, so that mapping it for the processor gives the
-/// same address, as after a download.
+/// An address on the GPU as such a memory, which is there only.
+#[allow(dead_code, reason = "each test binary uses its part")]
 pub fn wrap(pointer: u64, size: usize) -> gst::Memory {
     let allocator: Allocator = glib::Object::new();
-    allocator.imp().wrap(pointer, size)
+    allocator.imp().wrap(pointer, size, false)
+}
+
+/// The same, which mapping for the processor gives at the same address, as after a download.
+#[allow(dead_code, reason = "each test binary uses its part")]
+pub fn wrap_shared(pointer: u64, size: usize) -> gst::Memory {
+    let allocator: Allocator = glib::Object::new();
+    allocator.imp().wrap(pointer, size, true)
 }

@@ -27,7 +27,7 @@ fn frames_in_cuda_memory_are_read_by_the_processor_too() {
     let mut buffer = gst::Buffer::new();
     {
         let buffer = buffer.get_mut().unwrap();
-        buffer.append_memory(cuda_memory::wrap(bytes.as_ptr().addr() as u64, bytes.len()));
+        buffer.append_memory(cuda_memory::wrap_shared(bytes.as_ptr().addr() as u64, bytes.len()));
         buffer.set_pts(gst::ClockTime::ZERO);
         let meta = here.buffer.meta::<gst_video::VideoMeta>();
         let (offset, stride) = match &meta {

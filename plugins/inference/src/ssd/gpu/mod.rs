@@ -79,6 +79,8 @@ struct Decode {
     suppress: Kernel<raw::Heads>,
     /// What does not change from batch to batch.
     heads: raw::Heads,
+    /// Boxes and scores among the network's outputs.
+    outputs: [usize; 2],
     activation: Activation,
     /// Limits and wanted classes of each picture.
     wishes: Pinned,
@@ -119,12 +121,13 @@ impl Gpu {
         let streams = || Ok((Stream::new(&context)?, Stream::new(&context)?, Event::new(&context)?));
         let (compute, uploads, uploaded) = streams().map_err(failed)?;
         let staging = Pinned::new(&context, values * data_type.size()).map_err(failed)?;
-        // Last, so that nothing is changed where something is missing.
-        let tensors = network.bind_to_gpu()?;
         let decode = match decoder.plan() {
-            Plan::Heads(heads) => Decode::new(&module, &context, &compute, heads, decoder, &tensors).map_err(failed)?,
+            Plan::Heads(heads) => Decode::new(&module, &context, &compute, heads, decoder).map_err(failed)?,
             Plan::Lists(_) => None,
         };
+        // Last, so that nothing is changed where something is missing.
+        let tensors = network.bind_to_gpu()?;
+        let decode = decode.and_then(|decode| decode.over(&tensors));
         Ok(Some(Self {
             engine,
             device,
@@ -231,6 +234,9 @@ impl Gpu {
             // Who wrote the frame did so in a stream of their own.
             self.check(current.synchronize())?;
         }
+        // What the processor put in this place before must not come after it.
+        self.check(self.uploads.record(&self.uploaded))?;
+        self.check(self.compute.wait(&self.uploaded))?;
         if theirs.raw() != self.context.raw() {
             let total: usize = (0..count).map(|plane| frame.bytes(plane)).sum();
             if self.copies.as_ref().is_none_or(|copies| copies.bytes() < total) {
@@ -337,12 +343,7 @@ impl Decode {
         stream: &Stream,
         heads: &Heads,
         decoder: &Decoder,
-        tensors: &GpuTensors,
     ) -> Result<Option<Self>, nunchi_cuda::Error> {
-        let output = |index: usize| tensors.outputs.get(index).copied().flatten();
-        let (Some(boxes), Some(scores)) = (output(heads.boxes.index), output(heads.scores.index)) else {
-            return Ok(None);
-        };
         let (batch, anchors) = (decoder.batch(), heads.boxes.anchors);
         if anchors == 0 {
             return Ok(None);
@@ -379,8 +380,8 @@ impl Decode {
         let rects = buffer(lists * capacity * 16)?;
         let int = |value: usize| i32::try_from(value).unwrap_or(i32::MAX);
         let raw_heads = raw::Heads {
-            boxes,
-            scores,
+            boxes: 0,
+            scores: 0,
             defaults: defaults.as_ref().map_or(0, Buffer::pointer),
             limits: memory.wishes.pointer(),
             wanted: memory.wishes.pointer() + (batch * size_of::<raw::Limits>()) as u64,
@@ -408,6 +409,7 @@ impl Decode {
             scan,
             suppress,
             heads: raw_heads,
+            outputs: [heads.boxes.index, heads.scores.index],
             activation: heads.activation,
             wishes: Pinned::new(context, wishes)?,
             results: Pinned::new(context, statuses + founds)?,
@@ -416,6 +418,13 @@ impl Decode {
                 ..memory
             },
         }))
+    }
+
+    /// The same over the tensors of a network; nothing where its heads are not on the GPU.
+    fn over(mut self, tensors: &GpuTensors) -> Option<Self> {
+        let [boxes, scores] = self.outputs.map(|index| tensors.outputs.get(index).copied().flatten());
+        (self.heads.boxes, self.heads.scores) = (boxes?, scores?);
+        Some(self)
     }
 
     fn run(&mut self, stream: &Stream, pictures: &[Wish<'_>]) -> Result<Vec<Outcome>, nunchi_cuda::Error> {
