@@ -35,7 +35,8 @@ if ! [ -e "$root" ]; then
     part=$root.part
     rm -rf "$part" && mkdir -p "$part"
     unpack arm64 "$part" gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly \
-        gstreamer1.0-libav gstreamer1.0-tools libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev
+        gstreamer1.0-libav gstreamer1.0-tools libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev \
+        libgstrtspserver-1.0-dev
     # Links of the alternatives system, which nobody has set here.
     for library in blas/libblas.so.3 lapack/liblapack.so.3; do
         [ ! -e "$part/usr/lib/aarch64-linux-gnu/$library" ] || ln -sf "$library" "$part/usr/lib/aarch64-linux-gnu/"

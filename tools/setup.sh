@@ -8,7 +8,8 @@ goal=${1:-run}
 gstreamer_minimum=1.20
 
 # To build the plugin and the launcher, and to fetch the inference libraries.
-packages=(gcc libc6-dev pkg-config libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev ca-certificates python3 python3-pip)
+packages=(gcc libc6-dev pkg-config libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libgstrtspserver-1.0-dev
+    ca-certificates python3 python3-pip)
 # What the shipped pipelines use: MP4 in and out, H.264, text.
 packages+=(gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
     gstreamer1.0-plugins-ugly gstreamer1.0-libav gstreamer1.0-x)

@@ -181,6 +181,12 @@ pub struct ServeArgs {
     /// Instances that run at once
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub instances: u32,
+    /// Pipeline that /command/start_record starts
+    #[arg(long, value_name = "NAME", default_value = "behaviour-recording")]
+    pub recording: String,
+    /// A parameter of that pipeline; several are possible
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_assignment)]
+    pub recording_set: Vec<(String, String)>,
     /// Pictures that are read at once; 0: one for each core
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=256))]
     pub picture_threads: u32,

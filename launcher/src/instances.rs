@@ -56,6 +56,19 @@ pub struct ProcessView {
     pub attempts: u32,
     /// Of the last attempt.
     pub progress: Progress,
+    /// How the last attempt that is over ended.
+    pub last_exit: Option<LastExit>,
+}
+
+/// Why a process ended; `summary.json` has all of them with the last lines of their logs.
+#[derive(Debug, Clone, Serialize)]
+pub struct LastExit {
+    pub attempt: u32,
+    pub reason: Reason,
+    pub code: Option<i32>,
+    pub signal: Option<i32>,
+    /// The first fault that it reported.
+    pub error: Option<Failure>,
 }
 
 /// How an instance ended; `summary.json` in its run folder has more.
@@ -110,6 +123,8 @@ pub struct Instances {
     table: Arc<Mutex<Table>>,
     /// How many run.
     running: watch::Sender<usize>,
+    /// Told whenever one has changed.
+    changed: watch::Sender<()>,
 }
 
 #[derive(Default)]
@@ -125,6 +140,7 @@ impl Instances {
             settings: Arc::new(settings),
             table: Arc::default(),
             running: watch::Sender::new(0),
+            changed: watch::Sender::new(()),
         }
     }
 
@@ -139,6 +155,18 @@ impl Instances {
     pub fn start(&self, pipeline: &str, given: &[(String, String)]) -> Result<View, Refused> {
         let path = description(pipeline)?;
         let given = self.confined(&path, given)?;
+        self.begin(&path, &given)
+    }
+
+    /// The same with values of the operator's, whose paths may lead anywhere.
+    ///
+    /// # Errors
+    /// See [`Refused`].
+    pub fn start_own(&self, pipeline: &str, given: &[(String, String)]) -> Result<View, Refused> {
+        self.begin(&description(pipeline)?, given)
+    }
+
+    fn begin(&self, path: &Path, given: &[(String, String)]) -> Result<View, Refused> {
         let mut table = self.table();
         if table.ending {
             return Err(Refused::Ending);
@@ -148,7 +176,7 @@ impl Instances {
             return Err(Refused::Full(running));
         }
         let cwd = self.settings.files.first().unwrap_or(&self.settings.runs);
-        let prepared = Prepared::new(&path, &given, cwd, Place::Below(&self.settings.runs)).map_err(Refused::Bad)?;
+        let prepared = Prepared::new(path, given, cwd, Place::Below(&self.settings.runs)).map_err(Refused::Bad)?;
         let folder = prepared.folder.path.clone();
         let id = folder
             .file_name()
@@ -158,6 +186,7 @@ impl Instances {
                 state: State::Pending,
                 attempts: 0,
                 progress: Progress::default(),
+                last_exit: None,
             };
             (name.clone(), view)
         };
@@ -190,6 +219,7 @@ impl Instances {
             if let Some(one) = self.table().all.get_mut(&id) {
                 one.view.hear(report, state);
             }
+            self.changed.send_replace(());
         };
         let result = prepared.run(self.settings.program.clone(), wishes, hear, || {}).await;
         let ended = match result {
@@ -232,6 +262,31 @@ impl Instances {
         table.forget();
         drop(table);
         self.running.send_modify(|running| *running -= 1);
+        self.changed.send_replace(());
+    }
+
+    /// Waits until one is as wished, or the bound has passed, and gives how it is then.
+    ///
+    /// # Errors
+    /// There is none of that name, or no more.
+    pub async fn wait(&self, id: &str, bound: Duration, done: impl Fn(&View) -> bool) -> Result<View, Refused> {
+        let mut changed = self.changed.subscribe();
+        let wished = async {
+            loop {
+                changed.mark_unchanged();
+                let view = self.get(id)?;
+                if done(&view) {
+                    return Ok(view);
+                }
+                if changed.changed().await.is_err() {
+                    return Ok(view);
+                }
+            }
+        };
+        match tokio::time::timeout(bound, wished).await {
+            Ok(view) => view,
+            Err(_) => self.get(id),
+        }
     }
 
     /// The values, with paths made absolute that lead into the operator's folders.
@@ -300,6 +355,21 @@ impl Instances {
         }
         table.all.shift_remove(id);
         Ok(())
+    }
+
+    /// Its run folder.
+    pub fn folder(&self, id: &str) -> Result<PathBuf, Refused> {
+        let table = self.table();
+        table
+            .all
+            .get(id)
+            .map(|one| one.folder.clone())
+            .ok_or_else(|| unknown(id))
+    }
+
+    /// Where run folders are.
+    pub fn runs(&self) -> &Path {
+        &self.settings.runs
     }
 
     /// The log of a process, if it has one.
@@ -376,7 +446,16 @@ impl View {
                 message: FromRunner::Progress(progress),
                 ..
             } => process.progress = progress.clone(),
-            Report::Ended { record, .. } => process.progress = record.progress.clone(),
+            Report::Ended { record, .. } => {
+                process.progress = record.progress.clone();
+                process.last_exit = Some(LastExit {
+                    attempt: record.attempt,
+                    reason: record.reason.clone(),
+                    code: record.code,
+                    signal: record.signal,
+                    error: record.error.as_ref().map(|error| error.failure.clone()),
+                });
+            }
             Report::Message { .. } => {}
         }
     }

@@ -1,6 +1,7 @@
 //! The contract between the supervisor and a runner: JSON messages, each behind its length as 4 bytes big-endian.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use serde::de::DeserializeOwned;
@@ -24,6 +25,32 @@ pub struct Job {
     pub run_dir: PathBuf,
     /// From 1; an earlier attempt's files are kept under another name.
     pub attempt: u32,
+    /// Where its appsinks are served.
+    #[serde(default)]
+    pub rtsp: Option<Rtsp>,
+}
+
+/// Where streams are served.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rtsp {
+    pub address: IpAddr,
+    pub port: u16,
+    /// Begins with a slash.
+    pub path: String,
+    /// What is not live waits for so many.
+    pub readers: u32,
+}
+
+impl Rtsp {
+    /// For readers on this machine.
+    pub fn url(&self) -> String {
+        let host = match self.address {
+            IpAddr::V4(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(address) if address.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            address => address,
+        };
+        format!("rtsp://{}{}", SocketAddr::new(host, self.port), self.path)
+    }
 }
 
 impl Job {

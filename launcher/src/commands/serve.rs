@@ -8,6 +8,7 @@ use crate::exit::{Exit, Failure};
 use crate::serve::auth::Tokens;
 use crate::serve::{self, PictureSettings, Settings};
 use crate::spec::read::io_reason;
+use crate::surfaces::recording;
 use crate::{instances, output, pictures};
 
 pub fn run(args: &ServeArgs) -> Exit {
@@ -30,6 +31,10 @@ pub fn run(args: &ServeArgs) -> Exit {
                 runs: cwd.join(&args.runs),
                 files: args.files.iter().map(|folder| cwd.join(folder)).collect(),
                 most: args.instances as usize,
+            },
+            recording: recording::Settings {
+                pipeline: args.recording.clone(),
+                values: args.recording_set.clone(),
             },
             pictures: PictureSettings {
                 program,

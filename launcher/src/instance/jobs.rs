@@ -1,5 +1,6 @@
 //! From a description with values to what runners are told.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_saphyr::Spanned;
@@ -8,7 +9,7 @@ use crate::exit::Failure;
 use crate::ipc::{Binding, Job};
 use crate::spec::params::Values;
 use crate::spec::read::{Issue, Loaded, place};
-use crate::spec::{Process, pieces};
+use crate::spec::{Process, pieces, rtsp};
 
 /// The job of every process of a description, in order.
 pub fn jobs(loaded: &Loaded, values: &Values, run_dir: &Path) -> Result<Vec<Job>, Failure> {
@@ -33,6 +34,13 @@ pub fn jobs(loaded: &Loaded, values: &Values, run_dir: &Path) -> Result<Vec<Job>
             })
             .collect()
     };
+    let mut served = BTreeMap::new();
+    for (name, process) in &d.processes {
+        if let Some(rtsp) = &process.value.rtsp {
+            served.insert(name.as_str(), rtsp::fill(&rtsp.value, name, values)?);
+        }
+    }
+    let urls = || served.iter().map(|(name, rtsp)| (format!("{name}.url"), rtsp.url()));
     let job = |(name, process): (&String, &Spanned<Process>)| {
         let launch = &process.value.launch;
         let launch = pieces::fill(d, &launch.value, values).map_err(|why| {
@@ -42,10 +50,15 @@ pub fn jobs(loaded: &Loaded, values: &Values, run_dir: &Path) -> Result<Vec<Job>
         Ok(Job {
             process: name.clone(),
             launch,
-            values: values.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
+            values: values
+                .iter()
+                .map(|(k, v)| (k.clone(), v.clone()))
+                .chain(urls())
+                .collect(),
             binds: binds(name),
             run_dir: run_dir.into(),
             attempt: 1,
+            rtsp: served.get(name.as_str()).cloned(),
         })
     };
     d.processes.iter().map(job).collect()

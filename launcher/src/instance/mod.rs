@@ -1,6 +1,7 @@
 //! One instance of a pipeline, from its description and values to its summary. Who starts it, and who hears of it, is elsewhere.
 
 mod jobs;
+mod mp4;
 mod on_stop;
 pub mod run_dir;
 pub mod summary;

@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use nunchi_events::xml::Timeline;
 use serde::Serialize;
 
+use super::mp4;
 use super::run_dir::RunDir;
 use crate::exit::{Exit, Failure};
 use crate::spec::read::io_reason;
@@ -50,11 +52,34 @@ fn merge_xml(merge: &MergeXml, folder: &RunDir) -> Result<Merged, String> {
     if let Some(parent) = output.parent() {
         std::fs::create_dir_all(parent).map_err(|e| io_reason(&e))?;
     }
-    let report = nunchi_events::xml::merge(&inputs, &output).map_err(|e| e.to_string())?;
+    let mut missing = missing;
+    let report = match timeline(merge, folder, &mut missing) {
+        Some(timeline) => nunchi_events::xml::merge_onto(&inputs, &output, &timeline),
+        None => nunchi_events::xml::merge(&inputs, &output),
+    };
+    let report = report.map_err(|e| e.to_string())?;
     Ok(Merged {
         output,
         frames: report.frames,
         missing: missing.into_iter().chain(report.missing).collect(),
         truncated: report.truncated,
     })
+}
+
+/// That of the video that the logs belong to. What it would need and is not there, is `missing`.
+fn timeline(merge: &MergeXml, folder: &RunDir, missing: &mut Vec<PathBuf>) -> Option<Timeline> {
+    let video = folder.path.join(merge.video.as_ref()?);
+    let offset = mp4::first_picture(&video).unwrap_or_else(|_| {
+        missing.push(video);
+        0.0
+    });
+    let first_picture = merge.frames.as_ref().and_then(|frames| {
+        let frames = folder.path.join(frames);
+        let start = nunchi_events::xml::read(&frames).ok().and_then(|log| log.start_time);
+        if start.is_none() {
+            missing.push(frames);
+        }
+        start
+    });
+    Some(Timeline { first_picture, offset })
 }

@@ -6,12 +6,12 @@ use gst::prelude::*;
 
 use super::packages::package_of;
 use crate::exit::{Exit, Failure};
-use crate::ipc::Binding;
+use crate::ipc::Job;
 use crate::spec::read::nearest;
 use crate::spec::template::{UNKNOWN, assignment, unescape, without_unknown, words};
 
-/// Every fault of a filled launch line and of the values bound to its elements.
-pub fn line(line: &str, binds: &[Binding]) -> Vec<Failure> {
+/// Every fault of a filled launch line, of the values bound to its elements, and of what it should serve.
+pub fn line(line: &str, job: &Job) -> Vec<Failure> {
     let mut faults = Vec::new();
     // The element that following `property=value` words belong to; `None` after a link, caps or a reference.
     let mut current: Option<gst::Element> = None;
@@ -46,11 +46,14 @@ pub fn line(line: &str, binds: &[Binding]) -> Vec<Failure> {
     match parse(&without_unknown(line)) {
         Ok(pipeline) => {
             faults.extend(unlinked(&pipeline));
-            for bind in binds {
+            for bind in &job.binds {
                 if let Err(fault) = set(&pipeline, &bind.element, &bind.property, &bind.value) {
                     let message = format!("parameter `{}`: {}", bind.param, fault.message);
                     faults.push(Failure { message, ..fault });
                 }
+            }
+            if job.rtsp.is_some() {
+                faults.extend(super::rtsp::sinks(&pipeline).err());
             }
         }
         Err(fault) => faults.push(fault),
@@ -225,12 +228,13 @@ fn describe(pspec: &glib::ParamSpec) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ipc::Binding;
     use crate::spec::template;
     use proptest::prelude::*;
 
     fn faults(text: &str) -> Vec<String> {
         gst::init().unwrap();
-        line(text, &[])
+        line(text, &Job::default())
             .iter()
             .map(|f| format!("{} {f}", f.exit.code()))
             .collect()
@@ -318,12 +322,16 @@ mod tests {
         gst::init().unwrap();
         let bind = |element: &str, property: &str| {
             let value = "99999999999".into();
-            vec![Binding {
+            let bind = Binding {
                 param: "p".into(),
                 element: element.into(),
                 property: property.into(),
                 value,
-            }]
+            };
+            Job {
+                binds: vec![bind],
+                ..Job::default()
+            }
         };
         for (element, property, needle) in [
             (

@@ -10,6 +10,7 @@ mod optional;
 mod packages;
 mod prepare;
 mod redact;
+mod rtsp;
 mod watch;
 
 use std::os::fd::{FromRawFd, OwnedFd};
@@ -103,6 +104,10 @@ fn fill(job: &Job, check: bool) -> (Result<String, Failure>, Redactor) {
                     format!("there is no parameter `{name}`"),
                 ))
             })?,
+            Placeholder::Url(process) => job.values.get(&format!("{process}.url")).cloned().ok_or_else(|| {
+                let message = format!("no process `{process}` serves streams");
+                Fault(Failure::new(Exit::BadDescription, message))
+            })?,
             Placeholder::RunDir => job
                 .run_dir
                 .to_str()
@@ -165,7 +170,7 @@ fn check_only(link: &Link, job: &Job) -> Exit {
     let (line, redactor) = fill(job, true);
     let faults = match (line, init()) {
         (Err(failure), _) | (_, Err(failure)) => vec![failure],
-        (Ok(line), Ok(())) => check::line(&line, &job.binds)
+        (Ok(line), Ok(())) => check::line(&line, job)
             .into_iter()
             .map(|f| Failure {
                 message: format!("process `{}`: {}", job.process, f.message),
@@ -187,9 +192,12 @@ fn run(link: &Link, job: &Job) -> Exit {
     let filter = redactor.filter_output();
     let pipeline = line.and_then(|line| {
         init()?;
-        build(&line, job)
+        let pipeline = build(&line, job)?;
+        let rtsp = job.rtsp.as_ref();
+        let server = rtsp.map(|rtsp| rtsp::Server::start(&pipeline, rtsp)).transpose()?;
+        Ok((pipeline, server))
     });
-    let pipeline = match pipeline {
+    let (pipeline, server) = match pipeline {
         Ok(pipeline) => pipeline,
         Err(failure) => {
             let exit = send_failure(link, &redactor, failure);
@@ -198,7 +206,7 @@ fn run(link: &Link, job: &Job) -> Exit {
             return exit;
         }
     };
-    let end = watch::run(&pipeline, link, job, &redactor);
+    let end = watch::run(&pipeline, server.as_ref(), link, job, &redactor);
     let (exit, progress) = (end.exit, end.progress);
     link.finish(&FromRunner::Finished { exit, progress });
     if !end.released {
@@ -211,7 +219,7 @@ fn run(link: &Link, job: &Job) -> Exit {
 
 /// Checks and parses the line, sets the bound properties, and looks after input and output files.
 fn build(line: &str, job: &Job) -> Result<gst::Pipeline, Failure> {
-    if let Some(first) = check::line(line, &job.binds).into_iter().next() {
+    if let Some(first) = check::line(line, job).into_iter().next() {
         return Err(first);
     }
     let pipeline = check::parse(line)?;

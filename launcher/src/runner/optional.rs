@@ -55,11 +55,25 @@ fn take_out(element: &gst::Element) {
     }
     element.set_locked_state(true);
     let _ = element.set_state(gst::State::Null);
+    remove_empty(element);
     if let Some(bin) = element.parent().and_downcast::<gst::Bin>() {
         let _ = bin.remove(element);
     }
     // A muxer or mixer that has other inputs stays.
     behind.iter().filter(|e| has_no_input(e)).for_each(take_out);
+}
+
+/// A sink has opened its file already, in which there will never be anything.
+fn remove_empty(element: &gst::Element) {
+    if !element.element_flags().contains(gst::ElementFlags::SINK) {
+        return;
+    }
+    if let Some(location) = super::prepare::location(element)
+        && std::fs::metadata(&location).is_ok_and(|file| file.is_file() && file.len() == 0)
+    {
+        // It is of no use, and of no harm where it stays.
+        let _ = std::fs::remove_file(&location);
+    }
 }
 
 /// mp4mux writes an empty track, which no player takes, for every pad that it had since its start. A decodebin lets nothing

@@ -10,6 +10,7 @@ use super::counters::Counters;
 use super::errors::{self, Context};
 use super::link::{Link, Wish};
 use super::redact::Redactor;
+use super::rtsp::Server;
 use super::{check, elements};
 use crate::exit::{Exit, Failure};
 use crate::ipc::{FromRunner, Job, Progress, RunnerError, ToRunner};
@@ -21,6 +22,9 @@ const DRAIN_BOUND: Duration = Duration::from_secs(3);
 /// For elements to let go of their devices and files when the end is forced.
 const RELEASE_BOUND: Duration = Duration::from_secs(2);
 
+/// A source that can wait for the readers of its streams waits so long.
+const READERS_BOUND: Duration = Duration::from_secs(10);
+
 /// How a run ended.
 pub struct End {
     pub exit: Exit,
@@ -29,10 +33,11 @@ pub struct End {
     pub released: bool,
 }
 
-/// Plays the pipeline until it ends.
-pub fn run(pipeline: &gst::Pipeline, link: &Link, job: &Job, redactor: &Redactor) -> End {
+/// Plays the pipeline until it ends, and serves its streams.
+pub fn run(pipeline: &gst::Pipeline, server: Option<&Server>, link: &Link, job: &Job, redactor: &Redactor) -> End {
     let mut watch = Watch {
         pipeline,
+        server,
         link,
         job,
         redactor,
@@ -42,9 +47,15 @@ pub fn run(pipeline: &gst::Pipeline, link: &Link, job: &Job, redactor: &Redactor
         warnings: 0,
         ready: false,
         ending: None,
+        connection_lost: None,
     };
     let mut exit = watch.play();
     let progress = watch.progress();
+    if let Some(server) = server
+        && exit == Exit::Ok
+    {
+        server.linger();
+    }
     if exit != Exit::Ok && exit != Exit::Interrupted {
         watch.write_graph(&job.graph());
     }
@@ -61,6 +72,7 @@ pub fn run(pipeline: &gst::Pipeline, link: &Link, job: &Job, redactor: &Redactor
 
 struct Watch<'a> {
     pipeline: &'a gst::Pipeline,
+    server: Option<&'a Server>,
     link: &'a Link,
     job: &'a Job,
     redactor: &'a Redactor,
@@ -71,6 +83,8 @@ struct Watch<'a> {
     warnings: u64,
     ready: bool,
     ending: Option<Ending>,
+    /// The source that was cut off from its server, which looks like the end of the stream.
+    connection_lost: Option<String>,
 }
 
 /// An end-of-stream is on its way to the sinks.
@@ -87,15 +101,20 @@ impl Watch<'_> {
         let Some(bus) = self.pipeline.bus() else {
             return Exit::Internal;
         };
-        // In a thread of its own: an element that hangs in its start must not keep us from hearing a wish.
-        self.pipeline.call_async(|pipeline| {
-            if pipeline.set_state(gst::State::Playing).is_err() {
-                // Comes behind the reason, where an element gave one.
-                gst::element_error!(pipeline, gst::CoreError::StateChange, ["the pipeline cannot start"]);
-            }
+        let mut waits_since = self.server.filter(|server| server.waits()).map(|_| Instant::now());
+        self.set_state(if waits_since.is_some() {
+            gst::State::Paused
+        } else {
+            gst::State::Playing
         });
         let mut next_progress = Instant::now();
         loop {
+            if let Some(since) = waits_since
+                && !self.waits_for_readers(since)
+            {
+                waits_since = None;
+                self.set_state(gst::State::Playing);
+            }
             if let Some(message) = bus.timed_pop(POLL)
                 && let Some(exit) = self.message(&message)
             {
@@ -106,7 +125,9 @@ impl Watch<'_> {
                     return exit;
                 }
             }
-            self.note_ready();
+            if let Err(fault) = self.note_ready() {
+                return self.fail(fault, None, None);
+            }
             if Instant::now() >= next_progress {
                 self.link.send(&FromRunner::Progress(self.progress()));
                 next_progress = Instant::now() + PROGRESS_EVERY;
@@ -135,11 +156,28 @@ impl Watch<'_> {
         errors::cut_short(self.pipeline, self.counters.shortfall(self.pipeline, alone)?)
     }
 
-    fn note_ready(&mut self) {
-        if !self.ready && self.counters.any_data() {
+    /// In a thread of its own: an element that hangs in its start must not keep us from hearing a wish.
+    fn set_state(&self, state: gst::State) {
+        self.pipeline.call_async(move |pipeline| {
+            if pipeline.set_state(state).is_err() {
+                // Comes behind the reason, where an element gave one.
+                gst::element_error!(pipeline, gst::CoreError::StateChange, ["the pipeline cannot start"]);
+            }
+        });
+    }
+
+    /// Whether the beginning is to be held for readers. A live source is not: its time passes whoever looks.
+    fn waits_for_readers(&self, since: Instant) -> bool {
+        let is_live = || self.pipeline.state(Some(gst::ClockTime::ZERO)).0 == Ok(gst::StateChangeSuccess::NoPreroll);
+        since.elapsed() < READERS_BOUND && self.server.is_some_and(Server::waits) && !is_live()
+    }
+
+    fn note_ready(&mut self) -> Result<(), Failure> {
+        if !self.ready && self.counters.any_data() && self.server.map_or(Ok(true), Server::serves)? {
             self.ready = true;
             self.link.send(&FromRunner::Ready);
         }
+        Ok(())
     }
 
     /// Whether anything can have been written: before, every sink waits for its first buffer or holds it.
@@ -172,10 +210,16 @@ impl Watch<'_> {
         match message.view() {
             gst::MessageView::Eos(_) => {
                 // A clip of a few frames may end before the loop has looked at the counters.
-                self.note_ready();
-                return Some(match self.ending {
-                    Some(ending) => ending.exit,
-                    None => self.cut_short().map_or(Exit::Ok, |f| self.fail(f, None, None)),
+                if let Err(fault) = self.note_ready() {
+                    return Some(self.fail(fault, None, None));
+                }
+                return Some(match (self.ending, self.connection_lost.take()) {
+                    (Some(ending), _) => ending.exit,
+                    (None, Some(source)) => {
+                        let failure = Failure::new(Exit::Failed, "the server of the stream has closed the connection");
+                        self.fail(failure, Some(source), None)
+                    }
+                    (None, None) => self.cut_short().map_or(Exit::Ok, |f| self.fail(f, None, None)),
                 });
             }
             gst::MessageView::Error(error) => return self.error(error),
@@ -195,6 +239,10 @@ impl Watch<'_> {
                 }
                 self.warnings += 1;
                 let source = warning.src().map(|s| s.path_string().to_string()).unwrap_or_default();
+                // An end-of-stream follows.
+                if is_connection_lost(warning) {
+                    self.connection_lost.get_or_insert_with(|| source.clone());
+                }
                 let text = format!("warning: {source}: {}", gerror.message());
                 let _ =
                     std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{}\n", self.redactor.clean(&text)));
@@ -256,6 +304,9 @@ impl Watch<'_> {
         if !self.ready || exit == Exit::CannotWrite {
             return Some(exit);
         }
+        if let Some(server) = self.server {
+            server.abandon();
+        }
         // What was decoded so far shall be written out.
         self.end_of_stream();
         let until = Some(Instant::now() + DRAIN_BOUND);
@@ -270,7 +321,9 @@ impl Watch<'_> {
                 return Some(fault.unwrap_or(Exit::Interrupted));
             }
             Wish::Message(ToRunner::Stop) | Wish::Orphaned => {
-                self.note_ready();
+                if let Err(fault) = self.note_ready() {
+                    return Some(self.fail(fault, None, None));
+                }
                 if !self.has_begun() {
                     // Nothing is there to be finished, and an end-of-stream would have to wait for the sinks' start.
                     return Some(self.ending.map_or(Exit::Ok, |e| e.exit));
@@ -354,6 +407,13 @@ impl Watch<'_> {
             let _ = std::fs::remove_file(path);
         }
     }
+}
+
+/// Whether a source's server is gone without a farewell. To the rest of the pipeline it looks like the end of the stream.
+pub(super) fn is_connection_lost(warning: &gst::message::Warning) -> bool {
+    let element = warning.src().and_then(|object| object.downcast_ref::<gst::Element>());
+    let factory = element.and_then(gst::Element::factory);
+    factory.is_some_and(|factory| factory.name() == "rtspsrc") && warning.error().matches(gst::ResourceError::Read)
 }
 
 /// Notes the kind of every stream that a demultiplexer or decoder finds.

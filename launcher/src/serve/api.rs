@@ -8,12 +8,13 @@
 //! | POST `/api/v1/instances/{id}/stop` | 202; again: end at once |
 //! | DELETE `/api/v1/instances/{id}` | 204; its files stay |
 //! | GET `/api/v1/instances/{id}/logs/{process}` | the end of the log, text |
+//! | GET, HEAD `/api/v1/instances/{id}/files/{path}` | a file of its run folder, with ranges |
 
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{DefaultBodyLimit, Path as UrlPath, State};
+use axum::extract::{DefaultBodyLimit, Path as UrlPath, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -22,6 +23,7 @@ use indexmap::IndexMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::files;
 use super::problem::Problem;
 use crate::instances::{Instances, Refused};
 
@@ -37,6 +39,7 @@ pub fn read_router(instances: Instances) -> Router {
         .route("/api/v1/instances", get(list))
         .route("/api/v1/instances/{id}", get(one))
         .route("/api/v1/instances/{id}/logs/{process}", get(log))
+        .route("/api/v1/instances/{id}/files/{*path}", get(file))
         .with_state(instances)
 }
 
@@ -130,6 +133,22 @@ async fn log(State(instances): State<Instances>, UrlPath((id, process)): UrlPath
         .await
         .unwrap_or_default();
     ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
+}
+
+async fn file(
+    State(instances): State<Instances>,
+    UrlPath((id, path)): UrlPath<(String, String)>,
+    request: Request,
+) -> Response {
+    let folder = match instances.folder(&id) {
+        Ok(folder) => folder,
+        Err(refused) => return refused.into_response(),
+    };
+    let absent = || Refused::Unknown(format!("{id} has no file of that name")).into_response();
+    match files::inside(&folder, &path) {
+        Some(file) => files::attachment(&file, request).await.unwrap_or_else(absent),
+        None => absent(),
+    }
 }
 
 /// The last lines of a file; nothing of one that is not there yet.

@@ -2,6 +2,7 @@
 
 mod api;
 pub mod auth;
+pub mod files;
 mod health;
 mod listener;
 pub mod problem;
@@ -20,7 +21,7 @@ use crate::exit::{Exit, Failure};
 use crate::instances::{self, Instances};
 use crate::output;
 use crate::pictures::{self, Pool};
-use crate::surfaces::image_analysis;
+use crate::surfaces::{image_analysis, recording};
 use auth::{Scope, Tokens};
 use problem::Problem;
 
@@ -39,6 +40,7 @@ pub struct Settings {
     pub connections: usize,
     pub pictures: PictureSettings,
     pub instances: instances::Settings,
+    pub recording: recording::Settings,
 }
 
 #[derive(Debug, Clone)]
@@ -122,7 +124,7 @@ async fn serve(settings: &Settings) -> Result<Exit, Failure> {
     let (pool, keeper) = Pool::start(settings.pictures.pool());
     let (stop, stopped) = watch::channel(false);
     let instances = Instances::new(settings.instances.clone());
-    let router = router(pool, &instances, &settings.tokens);
+    let router = router(pool, &instances, settings);
     let mut servers = Vec::new();
     for listener in listeners {
         if let Ok(address) = listener.local_addr() {
@@ -156,7 +158,9 @@ async fn serve(settings: &Settings) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-fn router(pool: Pool, instances: &Instances, tokens: &Tokens) -> Router {
+fn router(pool: Pool, instances: &Instances, settings: &Settings) -> Router {
+    let tokens = &settings.tokens;
+    let (commands, downloads) = recording::routers(instances.clone(), settings.recording.clone());
     let guarded = |router: Router, scope: Scope| {
         let state = (tokens.clone(), scope);
         router.route_layer(axum::middleware::from_fn_with_state(state, auth::check))
@@ -177,6 +181,8 @@ fn router(pool: Pool, instances: &Instances, tokens: &Tokens) -> Router {
             api::control_router(instances.clone()),
             Scope::Control,
         )))
+        .merge(own_site(guarded(commands, Scope::Control)))
+        .merge(own_site(guarded(downloads, Scope::Read)))
         .merge(guarded(image_analysis::router(pool), Scope::Read))
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "no_such_path", "there is nothing at this path"))
         .method_not_allowed_fallback(async || {
@@ -210,6 +216,10 @@ mod tests {
                 runs: PathBuf::new(),
                 files: Vec::new(),
                 most: 1,
+            },
+            recording: recording::Settings {
+                pipeline: String::new(),
+                values: Vec::new(),
             },
         })
     }

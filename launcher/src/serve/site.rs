@@ -14,7 +14,7 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
 /// Whether a page of another site asks, which browsers tell. Extensions are no sites.
 pub fn is_cross_site(headers: &HeaderMap) -> bool {
     let Some(origin) = text(headers, header::ORIGIN) else {
-        return false;
+        return is_followed(headers);
     };
     let site = origin
         .strip_prefix("http://")
@@ -23,6 +23,18 @@ pub fn is_cross_site(headers: &HeaderMap) -> bool {
         Some(site) => Some(site) != text(headers, header::HOST),
         // A page in a sandbox, or from a file.
         None => origin == "null",
+    }
+}
+
+/// Whether a link or picture of another site's page leads here: such requests have no origin.
+fn is_followed(headers: &HeaderMap) -> bool {
+    match headers.get("sec-fetch-site").and_then(|value| value.to_str().ok()) {
+        Some(site) => site == "cross-site" || site == "same-site",
+        // Browsers before 2023.
+        None => text(headers, header::REFERER).is_some_and(|page| {
+            let place = page.split_once("://").map_or("", |(_, rest)| rest);
+            place.split(['/', '?', '#']).next() != text(headers, header::HOST)
+        }),
     }
 }
 

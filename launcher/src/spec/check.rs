@@ -5,7 +5,7 @@ use std::path::{Component, Path};
 
 use super::read::{Issue, Loaded, nearest, place};
 use super::template::{self, Placeholder, is_name};
-use super::{Action, Bind, Param, ParamType, Piece, Process, params};
+use super::{Action, Bind, Param, ParamType, Piece, Process, Rtsp, params, rtsp};
 
 type At = Option<(u64, u64)>;
 
@@ -104,6 +104,9 @@ impl<'a> Checker<'a> {
         if process.launch.value.trim().is_empty() {
             self.add(launch_at, format!("the launch line of `{name}` is empty"), None);
         }
+        if let Some(rtsp) = &process.rtsp {
+            self.rtsp(name, &rtsp.value, place(rtsp.referenced), used);
+        }
         let all = self.loaded.description.pieces.len();
         self.text(
             &format!("launch of `{name}`"),
@@ -112,6 +115,40 @@ impl<'a> Checker<'a> {
             all,
             used,
         );
+    }
+
+    /// An address, a port and a path, the first two as they are or as a parameter.
+    fn rtsp(&mut self, name: &str, rtsp: &'a Rtsp, at: At, used: &mut HashSet<&'a str>) {
+        let params = &self.loaded.description.params;
+        let mut faults = Vec::new();
+        let mut param = |text: &str| match rtsp::param(text) {
+            None => false,
+            Some(param) => {
+                match params.get_key_value(param) {
+                    Some((key, _)) => drop(used.insert(key)),
+                    None => faults.push(format!("there is no parameter `{param}`")),
+                }
+                true
+            }
+        };
+        let port = rtsp.port.to_string();
+        let (port_given, address_given) = (param(&port), param(&rtsp.address));
+        if !port_given && port.parse::<u16>().is_err() {
+            faults.push(format!("`{port}` is no port, which is a number from 0 to 65535"));
+        }
+        if !address_given && rtsp.address.parse::<std::net::IpAddr>().is_err() {
+            faults.push(format!("`{}` is no IP address", rtsp.address));
+        }
+        let plain = |c: char| c.is_ascii_alphanumeric() || "/_-.".contains(c);
+        if rtsp.path.len() < 2 || !rtsp.path.starts_with('/') || !rtsp.path.chars().all(plain) {
+            faults.push(format!(
+                "`{}` is no path: a slash, then letters, digits and any of /_-.",
+                rtsp.path
+            ));
+        }
+        for fault in faults {
+            self.add(at, format!("rtsp of `{name}`: {fault}"), None);
+        }
     }
 
     /// The placeholders of a launch line or a piece, in which the first `above` pieces may stand.
@@ -142,8 +179,17 @@ impl<'a> Checker<'a> {
             Err(wrong) => faults.extend(wrong.into_iter().map(|f| (f, None))),
             Ok(found) => {
                 for placeholder in found {
-                    let Placeholder::Param(param) = placeholder else {
-                        continue;
+                    let param = match placeholder {
+                        Placeholder::Param(param) => param,
+                        Placeholder::Url(process) => {
+                            let processes = &self.loaded.description.processes;
+                            if processes.get(&process).is_none_or(|p| p.value.rtsp.is_none()) {
+                                let hint = "give it the key `rtsp`, or name one that has it".to_owned();
+                                faults.push((format!("no process `{process}` serves streams"), Some(hint)));
+                            }
+                            continue;
+                        }
+                        Placeholder::RunDir | Placeholder::Env(_) | Placeholder::File(_) => continue,
                     };
                     match params.get_key_value(&param) {
                         Some((key, _)) => {
@@ -382,7 +428,12 @@ impl<'a> Checker<'a> {
         for action in &d.on_stop {
             let Action::MergeXml(merge) = &action.value;
             let at = place(action.referenced);
-            paths.extend(merge.inputs.iter().chain([&merge.output]).map(|p| (at, p.as_str())));
+            let others = [Some(&merge.output), merge.video.as_ref(), merge.frames.as_ref()];
+            let all = merge.inputs.iter().chain(others.into_iter().flatten());
+            paths.extend(all.map(|p| (at, p.as_str())));
+            if merge.frames.is_some() && merge.video.is_none() {
+                self.add(at, "merge-xml has `frames` but no `video` that they belong to", None);
+            }
             if merge.inputs.is_empty() {
                 self.add(at, "merge-xml has no inputs", None);
             }

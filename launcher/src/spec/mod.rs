@@ -5,6 +5,7 @@ pub mod find;
 pub mod params;
 pub mod pieces;
 pub mod read;
+pub mod rtsp;
 pub mod template;
 pub mod units;
 
@@ -166,14 +167,44 @@ pub struct Piece {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Process {
-    /// The pipeline in gst-launch syntax. `${param}`, `${run_dir}`, `${env:NAME}` and `${file:/path}` may stand as a property's
-    /// value, `${piece}` alone.
+    /// The pipeline in gst-launch syntax. `${param}`, `${run_dir}`, `${env:NAME}`, `${file:/path}` and `${process.url}` may stand as a
+    /// property's value, `${piece}` alone.
     #[schemars(with = "String")]
     pub launch: Spanned<String>,
     /// Processes that must deliver data before this one starts.
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub after: Vec<Spanned<String>>,
+    /// Serves what reaches the `appsink`s of the launch line over RTSP, to any number of readers: encoded once, each appsink a stream, in the
+    /// order of their names. Other processes read it at `${process.url}`.
+    #[serde(default)]
+    #[schemars(with = "Option<Rtsp>")]
+    pub rtsp: Option<Spanned<Rtsp>>,
+}
+
+/// An RTSP server in a process.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rtsp {
+    /// TCP port, or `${param}`. 0 takes a free one.
+    pub port: Scalar,
+    /// Address to listen on, or `${param}`. Whoever reaches it can read the stream.
+    pub address: String,
+    /// Path of the URL.
+    pub path: String,
+    /// A source that is not live begins when so many readers play, or after 10 s, so that none misses its beginning.
+    pub readers: u32,
+}
+
+impl Default for Rtsp {
+    fn default() -> Self {
+        Self {
+            port: Scalar::Integer(8554),
+            address: "127.0.0.1".into(),
+            path: "/stream".into(),
+            readers: 0,
+        }
+    }
 }
 
 /// When a process that ended is started again.
@@ -273,6 +304,13 @@ pub struct MergeXml {
     pub inputs: Vec<String>,
     /// The joined log.
     pub output: String,
+    /// An MP4 that the logs belong to: their `elapsed_seconds` count from its beginning then.
+    #[serde(default)]
+    pub video: Option<String>,
+    /// A session log whose `start_time` is the time of the first picture in `video`; frames are placed by their `timestamp`. Without it each log's
+    /// own zero is the first picture.
+    #[serde(default)]
+    pub frames: Option<String>,
 }
 
 /// What the processes occupy while they run.

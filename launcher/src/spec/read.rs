@@ -292,8 +292,8 @@ mod tests {
 
     #[test]
     fn keys_of_a_later_version_are_errors() {
-        let text = "version: 1\nname: t\nprocesses:\n  p: {rtsp: {port: 1}, launch: \"fakesrc ! fakesink\"}\n";
-        assert!(parse(text).unwrap_err().1.contains("unknown key `rtsp`"));
+        let text = "version: 1\nname: t\nprocesses:\n  p: {webrtc: {port: 1}, launch: \"fakesrc ! fakesink\"}\n";
+        assert!(parse(text).unwrap_err().1.contains("unknown key `webrtc`"));
     }
 
     #[test]

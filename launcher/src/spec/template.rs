@@ -22,6 +22,8 @@ pub enum Placeholder {
     Env(String),
     /// A secret from a file, without its final newline.
     File(String),
+    /// Where a process serves its streams.
+    Url(String),
 }
 
 impl fmt::Display for Placeholder {
@@ -31,6 +33,7 @@ impl fmt::Display for Placeholder {
             Self::RunDir => f.write_str("${run_dir}"),
             Self::Env(name) => write!(f, "${{env:{name}}}"),
             Self::File(path) => write!(f, "${{file:{path}}}"),
+            Self::Url(process) => write!(f, "${{{process}.url}}"),
         }
     }
 }
@@ -42,6 +45,9 @@ impl Placeholder {
         }
         if let Some(path) = inner.strip_prefix("file:") {
             return (!path.is_empty()).then(|| Self::File(path.into()));
+        }
+        if let Some(process) = inner.strip_suffix(".url") {
+            return is_name(process).then(|| Self::Url(process.into()));
         }
         match inner {
             "run_dir" => Some(Self::RunDir),
@@ -131,7 +137,7 @@ fn parts(word: &str) -> Option<Result<(&str, Vec<Part<'_>>), String>> {
             let close = rest[open..].find('}').ok_or_else(|| format!("`${{` in `{word}` has no closing brace"))? + open;
             let inner = &rest[open + 2..close];
             let hole = Placeholder::parse(inner)
-                .ok_or_else(|| format!("`${{{inner}}}` is not a placeholder; known are ${{param}}, ${{run_dir}}, ${{env:NAME}} and ${{file:/path}}"))?;
+                .ok_or_else(|| format!("`${{{inner}}}` is not a placeholder; known are ${{param}}, ${{run_dir}}, ${{env:NAME}}, ${{file:/path}} and ${{process.url}}"))?;
             parts.push(Part::Hole(hole));
             rest = &rest[close + 1..];
         }

@@ -148,6 +148,8 @@ pub struct Machine {
     /// Stopped from outside: no restart any more.
     wanted_end: bool,
     attempt: u32,
+    /// Some attempt has delivered data.
+    delivered: bool,
     restarts: VecDeque<Duration>,
     backoff: Duration,
     heard: Duration,
@@ -173,6 +175,7 @@ impl Machine {
             reason: None,
             wanted_end: false,
             attempt: 0,
+            delivered: false,
             restarts: VecDeque::new(),
             backoff: Duration::ZERO,
             heard: Duration::ZERO,
@@ -215,6 +218,7 @@ impl Machine {
         match input {
             Input::Start if self.state == State::Pending && !self.wanted_end => Some(self.spawn(now)),
             Input::Ready if self.state == State::Starting => {
+                self.delivered = true;
                 self.enter(State::Running, now);
                 self.refresh(now);
                 None
@@ -367,7 +371,9 @@ impl Machine {
             self.enter(if fault { State::Failed } else { State::Stopped }, now);
             return None;
         }
-        let retryable = hung || exit.is_none_or(|e| e.is_retryable() || e == Exit::Interrupted);
+        // An input that was there before, such as a camera, may come back; one that never was is a mistake.
+        let may_return = self.delivered && exit == Some(Exit::NoInput);
+        let retryable = hung || may_return || exit.is_none_or(|e| e.is_retryable() || e == Exit::Interrupted);
         let again = match self.restart.policy {
             _ if self.wanted_end => false,
             RestartPolicy::Never => false,
@@ -412,13 +418,14 @@ pub fn instance_state(states: &[State]) -> State {
     if any(State::Stopping) || any(State::Failed) {
         return State::Stopping;
     }
-    match (any(State::Backoff), any(State::Running), any(State::Starting)) {
+    // One that still waits for another belongs to the start of the whole.
+    let begins = any(State::Starting) || any(State::Pending);
+    match (any(State::Backoff), any(State::Running), begins) {
         (true, true, _) => State::Degraded,
         (true, false, _) => State::Backoff,
-        (false, _, true) => State::Starting,
         (false, true, false) => State::Running,
-        (false, false, false) if any(State::Stopped) => State::Starting,
-        (false, false, false) => State::Pending,
+        (false, false, _) if states.iter().all(|s| *s == State::Pending) => State::Pending,
+        (false, _, _) => State::Starting,
     }
 }
 

@@ -57,8 +57,23 @@ fn always_restarts_after_success_too() {
 }
 
 #[test]
+fn an_input_that_was_there_may_come_back() {
+    let mut m = running(RestartPolicy::OnFailure);
+    m.step(s(2), end(75));
+    let at = m.deadline().unwrap();
+    assert_eq!(m.step(at, Input::Tick), Some(Action::Spawn { attempt: 2 }));
+    m.step(at, end(66));
+    assert_eq!(m.state(), State::Backoff);
+
+    let mut m = machine(RestartPolicy::OnFailure);
+    m.step(s(0), Input::Start);
+    m.step(s(1), end(66));
+    assert_eq!(m.state(), State::Failed);
+}
+
+#[test]
 fn permanent_faults_are_final() {
-    for code in [65, 66, 69, 70, 73, 77, 78] {
+    for code in [65, 69, 70, 73, 77, 78] {
         let mut m = running(RestartPolicy::Always);
         m.step(s(2), end(code));
         assert_eq!((m.state(), m.reason()), (State::Failed, Some(&Reason::Fault)), "{code}");
@@ -291,6 +306,7 @@ fn instance_state_follows_its_processes() {
         (&[Stopped, Stopped], Stopped),
         (&[Stopped, Failed], Failed),
         (&[Stopped, Pending], Starting),
+        (&[Running, Pending], Starting),
     ] {
         assert_eq!(instance_state(states), want, "{states:?}");
     }

@@ -47,6 +47,39 @@ fn all_faults_of_the_description_are_listed() {
 }
 
 #[test]
+fn what_is_served_over_rtsp_is_checked() {
+    let p = Place::new();
+    p.write(
+        "p.yaml",
+        "version: 1\nname: p\nparams: {a: {type: string, default: nowhere}}\nprocesses:\n  a:\n    rtsp: {port: 70000, path: 'x y', \
+         address: '${b}'}\n    launch: 'fakesrc ! fakesink'\n  b:\n    launch: 'rtspsrc location=${c.url} ! fakesink name=${a}'\n\
+         on_stop: [{merge-xml: {inputs: [x/a.xml], output: x/b.xml, frames: ../x.xml}}]\n",
+    );
+    p.nunchi(&["validate", "p.yaml"]).fails(
+        65,
+        &[
+            "rtsp of `a`: `70000` is no port",
+            "rtsp of `a`: `x y` is no path",
+            "rtsp of `a`: there is no parameter `b`",
+            "no process `c` serves streams",
+            "merge-xml has `frames` but no `video`",
+            "`../x.xml` does not stay in the run folder",
+        ],
+    );
+    p.write(
+        "q.yaml",
+        "version: 1\nname: q\nprocesses:\n  a:\n    rtsp: {port: 0}\n    launch: 'videotestsrc ! fakesink'\n",
+    );
+    p.nunchi(&["validate", "q.yaml"]).fails(
+        65,
+        &[
+            "q.yaml:6:13: process `a`: the launch line has no appsink",
+            "! appsink name=video",
+        ],
+    );
+}
+
+#[test]
 fn several_files_are_all_checked() {
     let p = Place::new();
     p.pipeline("fakesrc ! fakesink", "");

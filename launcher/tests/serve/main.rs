@@ -4,5 +4,6 @@ mod client;
 mod http;
 mod instances;
 mod pool;
+mod recording;
 mod server;
 mod socket;

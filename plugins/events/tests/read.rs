@@ -7,7 +7,7 @@ use std::{
 
 use nunchi_events::xml::{
     Fault, MAX_ATTRIBUTES, MAX_DEPTH, MAX_FILE_BYTES, MAX_NODES, MAX_VALUE_BYTES, MergeError, ReadError, Session,
-    merge, read,
+    Timeline, merge, merge_onto, read,
 };
 use proptest::prelude::*;
 
@@ -222,6 +222,73 @@ fn merge_gives_the_bytes_that_python_gives() {
     let report = report.unwrap();
     assert_eq!(text.unwrap(), MERGED);
     assert_eq!((report.frames, report.missing.len(), report.truncated.len()), (7, 0, 0));
+}
+
+/// The elapsed seconds of a merge of these frames, as they are written.
+fn merged_onto(frames: &[(&str, &str)], timeline: Timeline) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let (input, output) = (folder.path().join("a.xml"), folder.path().join("log.xml"));
+    let text: String = frames
+        .iter()
+        .map(|(timestamp, elapsed)| FRAME.replace("1.0", elapsed).replace("2025-10-18T17:34:31", timestamp))
+        .collect();
+    fs::write(&input, format!("<s>{text}</s>")).unwrap();
+    let report = merge_onto(&[input], &output, &timeline).unwrap();
+    assert_eq!(report.frames, frames.len());
+    let text = fs::read_to_string(output).unwrap();
+    text.split("elapsed_seconds=\"")
+        .skip(1)
+        .map(|rest| rest.split('"').next().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn merge_puts_frames_onto_the_time_of_a_video() {
+    let first_picture = Some("2025-10-18T17:34:30.5".parse().unwrap());
+    let frames = [
+        ("2025-10-18T17:34:32", "0.0"),
+        ("2025-10-18T17:34:31.000000", "7.0"),
+        // Before the first picture, and a hair before.
+        ("2025-10-18T17:34:29.500000", "8.0"),
+        ("2025-10-18T17:34:30.499999", "9.0"),
+    ];
+    let timeline = Timeline {
+        first_picture,
+        offset: 0.0,
+    };
+    assert_eq!(merged_onto(&frames, timeline), ["-1.0", "0.0", "0.5", "1.5"]);
+    let timeline = Timeline {
+        first_picture,
+        offset: 0.2,
+    };
+    assert_eq!(merged_onto(&frames, timeline), ["-0.8", "0.2", "0.7", "1.7"]);
+}
+
+#[test]
+fn without_the_time_of_the_picture_merge_keeps_the_frames_own() {
+    let frames = [("yesterday", "3.0"), ("2025-10-18T17:34:31", "1.0")];
+    assert_eq!(
+        merged_onto(
+            &frames,
+            Timeline {
+                first_picture: None,
+                offset: 0.5
+            }
+        ),
+        ["1.5", "3.5"]
+    );
+    // Of two frames one has a time that nobody can read: it stays where it was.
+    let first_picture = Some("2025-10-18T17:34:29".parse().unwrap());
+    assert_eq!(
+        merged_onto(
+            &frames,
+            Timeline {
+                first_picture,
+                offset: 0.0
+            }
+        ),
+        ["2.0", "3.0"]
+    );
 }
 
 #[test]

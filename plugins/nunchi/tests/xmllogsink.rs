@@ -192,6 +192,95 @@ fn a_buffer_without_timestamp_takes_the_last_time() {
     assert_eq!(text(&log.path).matches("elapsed_seconds=\"1.5\"").count(), 2);
 }
 
+/// A buffer whose frame was seen at this Unix time.
+fn seen(pts: gst::ClockTime, caps: &str, unix: gst::ClockTime) -> gst::Buffer {
+    const NTP_OFFSET: gst::ClockTime = gst::ClockTime::from_seconds(2_208_988_800);
+    let mut buffer = buffer(pts, &[smile()]);
+    let offset = if caps == "timestamp/x-ntp" {
+        NTP_OFFSET
+    } else {
+        gst::ClockTime::ZERO
+    };
+    gst::ReferenceTimestampMeta::add(
+        buffer.get_mut().unwrap(),
+        &gst::Caps::new_empty_simple(caps),
+        unix + offset,
+        gst::ClockTime::NONE,
+    );
+    buffer
+}
+
+fn local(unix: gst::ClockTime) -> chrono::NaiveDateTime {
+    let time = chrono::DateTime::from_timestamp_micros(unix.useconds() as i64).unwrap();
+    time.with_timezone(&chrono::Local).naive_local()
+}
+
+#[test]
+fn times_can_count_from_the_first_buffer() {
+    let log = log("f_log.xml");
+    let mut h = harness(&log.path, "time-base=first-buffer");
+    for time in [3_600_000, 3_601_500] {
+        h.push(buffer(ms(time), &[smile()])).unwrap();
+    }
+    h.push_event(gst::event::Eos::new());
+    inner(&h).set_state(gst::State::Null).unwrap();
+    let session = xml::read(&log.path).unwrap();
+    let elapsed: Vec<f64> = session.frames.iter().map(|frame| frame.elapsed_seconds).collect();
+    assert_eq!(elapsed, [0.0, 1.5]);
+    assert_eq!(session.start_time, Some(T0.parse().unwrap()));
+    assert_eq!(
+        session.frames[1].timestamp,
+        "2025-10-18T17:34:27.792100".parse().unwrap()
+    );
+    assert!(
+        text(&log.path).contains("duration_seconds=\"1.5\""),
+        "{}",
+        text(&log.path)
+    );
+}
+
+#[test]
+fn times_can_be_those_of_the_frames() {
+    let t0 = gst::ClockTime::from_useconds(1_760_000_000_123_456);
+    for caps in ["timestamp/x-ntp", "timestamp/x-unix"] {
+        let log = log("f_log.xml");
+        // The session begins with the first frame whatever `start-time` says.
+        let mut h = harness(&log.path, "time-base=reference");
+        h.push(seen(ms(500), caps, t0)).unwrap();
+        // It came late: what counts is when it was seen.
+        h.push(seen(ms(9000), caps, t0 + ms(40))).unwrap();
+        // Without a time of its own it is as far from the last as its running time.
+        h.push(buffer(ms(9960), &[smile()])).unwrap();
+        // Before the beginning there is no time.
+        h.push(seen(ms(10_000), caps, t0.saturating_sub(ms(70)))).unwrap();
+        let session = xml::read(&log.path).unwrap();
+        let elapsed: Vec<f64> = session.frames.iter().map(|frame| frame.elapsed_seconds).collect();
+        assert_eq!(elapsed, [0.0, 0.0, 1.0, 0.0], "{caps}");
+        assert_eq!(session.start_time, Some(local(t0)), "{caps}");
+        assert_eq!(session.frames[1].timestamp, local(t0 + ms(40)), "{caps}");
+        assert_eq!(session.frames[2].timestamp, local(t0 + ms(1000)), "{caps}");
+    }
+}
+
+#[test]
+fn frames_whose_time_nobody_knows_count_from_the_first() {
+    let log = log("f_log.xml");
+    let mut h = harness(&log.path, "time-base=reference");
+    h.push(buffer(ms(5000), &[smile()])).unwrap();
+    // Another clock's time, without a date.
+    h.push(seen(ms(6000), "timestamp/x-ptp-of-somebody", ms(1))).unwrap();
+    let elapsed = |log: &Log| -> Vec<f64> {
+        let session = xml::read(&log.path).unwrap();
+        session.frames.iter().map(|frame| frame.elapsed_seconds).collect()
+    };
+    assert_eq!(elapsed(&log), [0.0, 1.0]);
+    // As soon as one has a time, the session is counted by it.
+    let t0 = gst::ClockTime::from_useconds(1_760_000_000_123_456);
+    h.push(seen(ms(7000), "timestamp/x-unix", t0)).unwrap();
+    h.push(seen(ms(8000), "timestamp/x-unix", t0 + ms(300))).unwrap();
+    assert_eq!(elapsed(&log).last(), Some(&0.3));
+}
+
 #[test]
 fn without_a_start_time_the_log_starts_now() {
     init();
@@ -482,6 +571,7 @@ fn properties_by_string() {
         ("format", "onvif"),
         ("session-root", "pose_session"),
         ("start-time", T0),
+        ("time-base", "reference"),
         ("sync-mode", "frame"),
         ("max-size-bytes", "4096"),
         ("max-files", "3"),

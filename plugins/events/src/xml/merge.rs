@@ -6,13 +6,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use chrono::NaiveDateTime;
 use thiserror::Error;
 
 use super::{
     DECLARATION,
     file::{WriteError, publish, resolve, temporary},
     read::{ReadError, elapsed, open},
-    scan::{Fault, Item, Scanner},
+    scan::{Element, Fault, Item, Scanner},
+    text::parse_iso,
 };
 
 /// What a merge found.
@@ -47,6 +49,35 @@ struct Entry {
     end: usize,
 }
 
+/// Where the frames of logs belong in a recording.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Timeline {
+    /// Local time of the recording's first picture: frames are placed by their `timestamp`. Without it by their `elapsed_seconds`,
+    /// which count from the first picture then.
+    pub first_picture: Option<NaiveDateTime>,
+    /// Seconds from the beginning of the recording to its first picture.
+    pub offset: f64,
+}
+
+impl Timeline {
+    /// Moves a frame onto it. One without a time that can be read stays where it is.
+    fn place(&self, frame: &mut Element, elapsed: f64) -> f64 {
+        let since = |first: NaiveDateTime| {
+            let time = parse_iso(frame.attribute("timestamp")?)?;
+            Some((time - first).num_microseconds()? as f64 / 1e6)
+        };
+        let placed = match self.first_picture {
+            Some(first) => since(first).unwrap_or(elapsed),
+            None => elapsed,
+        };
+        let placed = placed + self.offset;
+        // No minus before a zero.
+        let placed = if placed.abs() < 0.05 { 0.0 } else { placed };
+        frame.set_attribute("elapsed_seconds", format!("{placed:.1}"));
+        placed
+    }
+}
+
 /// Writes all frames of the inputs, in their order, stably sorted by elapsed seconds, under `<merged_session>`. Frames keep all their
 /// elements, attributes and text. The output appears complete or not at all, and may be one of the inputs. Needs about as much memory
 /// as the inputs have bytes.
@@ -54,11 +85,23 @@ struct Entry {
 /// # Errors
 /// An input exists but cannot be read or is no log; the output cannot be written.
 pub fn merge(inputs: &[PathBuf], output: &Path) -> Result<MergeReport, MergeError> {
+    merge_all(inputs, output, None)
+}
+
+/// The same with all times on that of a recording; frames before its beginning have negative ones.
+///
+/// # Errors
+/// As [`merge`].
+pub fn merge_onto(inputs: &[PathBuf], output: &Path, timeline: &Timeline) -> Result<MergeReport, MergeError> {
+    merge_all(inputs, output, Some(timeline))
+}
+
+fn merge_all(inputs: &[PathBuf], output: &Path, timeline: Option<&Timeline>) -> Result<MergeReport, MergeError> {
     let output = resolve(output)?;
     let mut report = MergeReport::default();
     let mut frames = Frames::default();
     for input in inputs {
-        match collect(input, &mut frames) {
+        match collect(input, timeline, &mut frames) {
             Ok(true) => {}
             Ok(false) => report.truncated.push(input.clone()),
             Err(error) if error.is_missing() => report.missing.push(input.clone()),
@@ -75,7 +118,7 @@ pub fn merge(inputs: &[PathBuf], output: &Path) -> Result<MergeReport, MergeErro
 }
 
 /// Whether the input was complete.
-fn collect(input: &Path, frames: &mut Frames) -> Result<bool, ReadError> {
+fn collect(input: &Path, timeline: Option<&Timeline>, frames: &mut Frames) -> Result<bool, ReadError> {
     let fail = |fault: Fault| ReadError {
         path: input.to_owned(),
         fault,
@@ -83,10 +126,13 @@ fn collect(input: &Path, frames: &mut Frames) -> Result<bool, ReadError> {
     let mut scanner = Scanner::new(open(input).map_err(fail)?);
     loop {
         match scanner.next().map_err(fail)? {
-            Item::Child(child) if child.name == "frame" => {
-                let Some(elapsed) = elapsed(&child) else {
+            Item::Child(mut child) if child.name == "frame" => {
+                let Some(mut elapsed) = elapsed(&child) else {
                     return Ok(false);
                 };
+                if let Some(timeline) = timeline {
+                    elapsed = timeline.place(&mut child, elapsed);
+                }
                 let start = frames.markup.len();
                 child.push_xml(&mut frames.markup);
                 frames.index.push(Entry {

@@ -20,7 +20,7 @@ mod session;
 mod text;
 
 pub use file::{SyncPolicy, WriteError, XmlFile};
-pub use merge::{MergeError, MergeReport, merge};
+pub use merge::{MergeError, MergeReport, Timeline, merge, merge_onto};
 pub use onvif::{OnvifFrame, OnvifWriter};
 pub use read::{Frame, LogResult, ReadError, Session, read};
 pub use scan::{Fault, MAX_ATTRIBUTES, MAX_DEPTH, MAX_FILE_BYTES, MAX_NODES, MAX_VALUE_BYTES};

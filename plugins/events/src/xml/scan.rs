@@ -56,6 +56,13 @@ impl Element {
             .map(|(_, value)| value.as_str())
     }
 
+    pub(super) fn set_attribute(&mut self, name: &str, text: String) {
+        match self.attributes.iter_mut().find(|(key, _)| key == name) {
+            Some((_, value)) => *value = text,
+            None => self.attributes.push((name.to_owned(), text)),
+        }
+    }
+
     pub(super) fn children<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Self> {
         self.content.iter().filter_map(move |node| match node {
             Node::Element(element) if element.name == name => Some(element),

@@ -1,4 +1,4 @@
-use super::{Format, SyncMode};
+use super::{Format, SyncMode, TimeBase};
 use crate::{meta, time::RunningTime};
 use chrono::{DateTime, Local, NaiveDateTime, TimeDelta, TimeZone, Utc};
 use gst::{glib, prelude::*, subclass::prelude::*};
@@ -21,6 +21,7 @@ struct Settings {
     format: Format,
     session_root: String,
     start_time: Option<String>,
+    time_base: TimeBase,
     sync_mode: SyncMode,
     max_size_bytes: u64,
     max_files: u32,
@@ -33,6 +34,7 @@ impl Default for Settings {
             format: Format::default(),
             session_root: DEFAULT_ROOT.to_string(),
             start_time: None,
+            time_base: TimeBase::default(),
             sync_mode: SyncMode::default(),
             max_size_bytes: 0,
             max_files: 0,
@@ -51,8 +53,14 @@ struct State {
     written: VecDeque<PathBuf>,
     /// Wall-clock time at running time zero. In UTC, for local time jumps twice a year.
     origin: Option<DateTime<Utc>>,
-    /// Running time of the last buffer, for the end of the session.
+    /// Elapsed time of the last buffer, for the end of the session.
     last: gst::ClockTime,
+    /// Running time of the first buffer.
+    first: Option<gst::ClockTime>,
+    /// Running time and Unix time of the last buffer that had a reference timestamp.
+    reference: Option<(gst::ClockTime, gst::ClockTime)>,
+    /// The origin is that of the first reference timestamp.
+    began_by_reference: bool,
     running_time: RunningTime,
 }
 
@@ -76,17 +84,55 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl State {
-    /// Wall-clock time of a running time. The first buffer ties the two; what is read faster than real time keeps its pace.
-    fn time(&mut self, running_time: gst::ClockTime) -> DateTime<Utc> {
-        let origin = *self.origin.get_or_insert_with(|| {
-            // The file that was made to see whether it can be says when the element started. The session starts at running
-            // time zero, so that its duration is that of a video recorded beside it.
-            self.file = None;
-            self.index = 0;
-            self.written.clear();
-            after(Utc::now(), running_time, -1)
+    /// Wall-clock time of an elapsed time. The first buffer ties the two; what is read faster than real time keeps its pace.
+    fn time(&mut self, elapsed: gst::ClockTime) -> DateTime<Utc> {
+        let origin = match self.origin {
+            Some(origin) => origin,
+            None => self.begin(after(Utc::now(), elapsed, -1)),
+        };
+        after(origin, elapsed, 1)
+    }
+
+    /// The session begins at this time, so that its duration is that of a video recorded beside it.
+    fn begin(&mut self, origin: DateTime<Utc>) -> DateTime<Utc> {
+        // The file that was made to see whether it can be says when the element started.
+        self.file = None;
+        self.index = 0;
+        self.written.clear();
+        self.origin = Some(origin);
+        origin
+    }
+
+    /// The time of a buffer that the log counts with.
+    fn elapsed(&mut self, buffer: &gst::BufferRef, running_time: gst::ClockTime) -> gst::ClockTime {
+        let first = *self.first.get_or_insert(running_time);
+        match self.settings.time_base {
+            TimeBase::RunningTime => return running_time,
+            TimeBase::FirstBuffer => return running_time.saturating_sub(first),
+            TimeBase::Reference => {}
+        }
+        if let Some(unix) = buffer
+            .iter_meta::<gst::ReferenceTimestampMeta>()
+            .find_map(|meta| unix_time(&meta))
+        {
+            self.reference = Some((running_time, unix));
+        }
+        let Some((at, unix)) = self.reference else {
+            gst::warning!(
+                CAT,
+                "a buffer without a reference timestamp is placed by its running time"
+            );
+            return running_time.saturating_sub(first);
+        };
+        // One that has none is as far from the last that had one as their running times are.
+        let unix = (unix + running_time).saturating_sub(at);
+        let begun = self.origin.filter(|_| self.began_by_reference);
+        let origin = begun.unwrap_or_else(|| {
+            self.began_by_reference = true;
+            self.begin(after(DateTime::UNIX_EPOCH, unix, 1))
         });
-        after(origin, running_time, 1)
+        let since = u64::try_from((origin - DateTime::UNIX_EPOCH).num_microseconds().unwrap_or(0)).unwrap_or(0);
+        unix.saturating_sub(gst::ClockTime::from_useconds(since))
     }
 
     /// The current file, made when there is none.
@@ -122,6 +168,17 @@ impl State {
     }
 }
 
+/// Nanoseconds since 1970 of a reference timestamp, of the kinds that have a date.
+fn unix_time(meta: &gst::ReferenceTimestampMeta) -> Option<gst::ClockTime> {
+    /// From 1900, where NTP begins.
+    const NTP_OFFSET: gst::ClockTime = gst::ClockTime::from_seconds(2_208_988_800);
+    match meta.reference().structure(0)?.name().as_str() {
+        "timestamp/x-ntp" => meta.timestamp().checked_sub(NTP_OFFSET),
+        "timestamp/x-unix" => Some(meta.timestamp()),
+        _ => None,
+    }
+}
+
 /// `time` plus or minus a running time, in whole microseconds: that is what the log shows.
 fn after(time: DateTime<Utc>, running_time: gst::ClockTime, sign: i64) -> DateTime<Utc> {
     let micros = i64::try_from(running_time.useconds()).unwrap_or(i64::MAX);
@@ -140,8 +197,9 @@ impl XmlLogSink {
             ));
         };
         let running_time = state.running_time.of(buffer, &self.obj().segment(), &*self.obj());
-        state.last = running_time;
-        let timestamp = state.time(running_time);
+        let elapsed = state.elapsed(buffer, running_time);
+        state.last = elapsed;
+        let timestamp = state.time(elapsed);
         let start = if state.index == 0 {
             state.time(gst::ClockTime::ZERO)
         } else {
@@ -161,7 +219,7 @@ impl XmlLogSink {
         if events.is_empty() {
             return Ok(());
         }
-        file.append(timestamp, running_time, &events)?;
+        file.append(timestamp, elapsed, &events)?;
         let size = file.bytes();
         let mut counters = lock(&self.counters);
         counters.events += events.len() as u64;
@@ -209,6 +267,11 @@ impl ObjectImpl for XmlLogSink {
                 glib::ParamSpecString::builder("start-time")
                     .nick("Start time")
                     .blurb("Local time at running time zero, as 2025-10-18T17:34:26.292100; unset: now, when the first buffer comes")
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecEnum::builder_with_default("time-base", TimeBase::default())
+                    .nick("Time base")
+                    .blurb("What times count from, and by which clock")
                     .mutable_ready()
                     .build(),
                 glib::ParamSpecEnum::builder_with_default("sync-mode", SyncMode::default())
@@ -270,6 +333,7 @@ impl ObjectImpl for XmlLogSink {
                     .unwrap_or_else(|| DEFAULT_ROOT.to_string())
             }
             "start-time" => settings.start_time = value.get().expect("checked type"),
+            "time-base" => settings.time_base = value.get().expect("checked type"),
             "sync-mode" => settings.sync_mode = value.get().expect("checked type"),
             "max-size-bytes" => settings.max_size_bytes = value.get().expect("checked type"),
             "max-files" => settings.max_files = value.get().expect("checked type"),
@@ -283,6 +347,7 @@ impl ObjectImpl for XmlLogSink {
             "format" => lock(&self.settings).format.to_value(),
             "session-root" => lock(&self.settings).session_root.to_value(),
             "start-time" => lock(&self.settings).start_time.to_value(),
+            "time-base" => lock(&self.settings).time_base.to_value(),
             "sync-mode" => lock(&self.settings).sync_mode.to_value(),
             "max-size-bytes" => lock(&self.settings).max_size_bytes.to_value(),
             "max-files" => lock(&self.settings).max_files.to_value(),
@@ -393,6 +458,9 @@ impl BaseSinkImpl for XmlLogSink {
             written: VecDeque::new(),
             origin,
             last: gst::ClockTime::ZERO,
+            first: None,
+            reference: None,
+            began_by_reference: false,
             running_time: RunningTime::default(),
         };
         // A folder that cannot be written is reported now, not in the middle of a recording.

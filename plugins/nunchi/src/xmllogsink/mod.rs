@@ -44,6 +44,22 @@ pub enum SyncMode {
     Frame,
 }
 
+/// What the times of the log count from, and by which clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
+#[enum_type(name = "GstNunchiXmlLogTimeBase")]
+pub enum TimeBase {
+    /// From running time zero.
+    #[default]
+    #[enum_value(name = "Running time", nick = "running-time")]
+    RunningTime,
+    /// From the first buffer, as a recording beside it does.
+    #[enum_value(name = "Running time since the first buffer", nick = "first-buffer")]
+    FirstBuffer,
+    /// By the time that a `GstReferenceTimestampMeta` (`timestamp/x-ntp` or `timestamp/x-unix`) gives each buffer, from the first one on.
+    #[enum_value(name = "Reference timestamps of the buffers, since the first", nick = "reference")]
+    Reference,
+}
+
 glib::wrapper! {
     /// The element; see the module's description.
     pub struct XmlLogSink(ObjectSubclass<imp::XmlLogSink>) @extends gst_base::BaseSink, gst::Element, gst::Object;
@@ -52,6 +68,7 @@ glib::wrapper! {
 /// Registers the element with rank NONE.
 pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     Format::static_type().mark_as_plugin_api(gst::PluginAPIFlags::empty());
+    TimeBase::static_type().mark_as_plugin_api(gst::PluginAPIFlags::empty());
     SyncMode::static_type().mark_as_plugin_api(gst::PluginAPIFlags::empty());
     gst::Element::register(Some(plugin), "xmllogsink", gst::Rank::NONE, XmlLogSink::static_type())
 }
